@@ -72,7 +72,7 @@ def welcome(places: Places, style: Style) -> str:
         f"  {style.dim('log of the router')}      {style.dim(places.log)}\n\n"
         f"{style.bold('Try in another terminal')}\n\n{first}"
         f"  {style.dim('one request, with its side'.ljust(34))} {curl}\n{tries}\n\n"
-        f"{style.bold('Traffic of the simulated users')} {style.dim('measured from their answers; Ctrl-C ends it all')}\n"
+        f"{style.bold('Traffic of the simulated users')} {style.dim('measured from their answers; Ctrl-C ends all')}\n"
     )
 
 
