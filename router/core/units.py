@@ -1,0 +1,73 @@
+"""Durations, sizes and percents: what people write, and the numbers the code uses.
+
+Every reading function answers None for text that is not exactly the notation; the caller knows the place and says
+what is wrong.  Writing gives back the shortest text that reads as the same number.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from router.core.model import PPM
+
+DURATION_HELP: Final = "write a whole number above zero and its unit, such as 250ms, 2s, 5m or 1h (at most 168h)"
+PERCENT_HELP: Final = "write a number from 0 to 100 with at most two decimals, such as 25 or 0.5"
+SIZE_HELP: Final = "write bytes as a whole number, or with a unit such as 16KiB, 1MiB or 2GiB (at most 1TiB)"
+
+MAX_DURATION: Final = 168 * 3600
+MAX_SIZE: Final = 2**40
+
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
+_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,12})(KiB|MiB|GiB|TiB)?")
+_BYTES = {None: 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_PERCENT = re.compile(r"(0|[1-9][0-9]{0,2})(?:\.([0-9]{1,2}))?")
+
+
+def read_duration(text: str) -> float | None:
+    """Seconds; `250ms`, `2s`, `5m`, `1h`."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        return None
+    seconds = int(found[1]) * _MILLISECONDS[found[2]] / 1000
+    return seconds if 0 < seconds <= MAX_DURATION else None
+
+
+def write_duration(seconds: float) -> str:
+    milliseconds = round(seconds * 1000)
+    for unit in ("h", "m", "s"):
+        if milliseconds and milliseconds % _MILLISECONDS[unit] == 0:
+            return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
+    return f"{milliseconds}ms" if milliseconds else "0"
+
+
+def read_size(text: str) -> int | None:
+    """Bytes; `65536`, `64KiB`."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        return None
+    size = int(found[1]) * _BYTES[found[2]]
+    return size if size <= MAX_SIZE else None
+
+
+def write_size(size: int) -> str:
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size and size % _BYTES[unit] == 0:
+            return f"{size // _BYTES[unit]}{unit}"
+    return str(size)
+
+
+def read_percent(text: str) -> int | None:
+    """Parts per million, exactly: the digits are counted, no float is ever involved."""
+    found = _PERCENT.fullmatch(text)
+    if found is None:
+        return None
+    ppm = int(found[1]) * 10_000 + int((found[2] or "0").ljust(2, "0")) * 100
+    return ppm if ppm <= PPM else None
+
+
+def write_percent(ppm: int) -> str:
+    """The number alone, with as many decimals as it needs (shares computed inside may need four)."""
+    whole, rest = divmod(ppm, 10_000)
+    return f"{whole}.{rest:04d}".rstrip("0") if rest else str(whole)
