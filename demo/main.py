@@ -37,6 +37,8 @@ _STOP_SECONDS = 15.0
 _REDRAW_SECONDS = 1.0
 _LINE_SECONDS = 5.0
 _LOG_TAIL = 20
+_COLUMNS = 80
+"""A narrower terminal would wrap the picture's lines, and redrawing would go wrong."""
 
 
 class DemoError(Exception):
@@ -233,7 +235,7 @@ async def _until_stopped(
 
 async def _show(tally: Tally, style: Style) -> None:
     """Redraws the picture on a terminal; elsewhere prints a line now and then."""
-    live, drawn = sys.stdout.isatty(), 0
+    live, drawn = sys.stdout.isatty() and shutil.get_terminal_size().columns >= _COLUMNS, 0
     while True:
         await asyncio.sleep(_REDRAW_SECONDS if live else _LINE_SECONDS)
         now = time.monotonic()

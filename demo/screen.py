@@ -48,14 +48,14 @@ class Places:
 
 def welcome(places: Places, style: Style) -> str:
     """What to look at and what to try."""
-    services = "\n".join(f"  {name:<22} {url}" for name, url in places.services)
+    services = "\n".join(f"  {name:<24} {url}" for name, url in places.services)
     curl = f"curl -i -H 'X-User-Id: you' {places.router}/v1/products/1001"
     say = places.command
     steps = [
         ("who answers, and how sure is it?", f"{say} status"),
         ("why does this user get this side?", f"{say} explain GET /v1/products/1001 -H 'X-User-Id: you'"),
         ("half of the users to the new side", f"{say} weight product 50 --reason 'looks good'"),
-        ("back to legacy, now, everywhere", f"{say} rollback --group catalog --reason 'prices look odd'"),
+        ("the whole catalog back, now", f"{say} rollback --group catalog --reason 'prices look odd'"),
         ("only a person undoes that", f"{say} resume ORDER --reason 'fixed'   (the rollback printed its ORDER)"),
         (
             "break a new service",
@@ -67,12 +67,12 @@ def welcome(places: Places, style: Style) -> str:
     first = f"  {places.export}\n" if places.export else ""
     return (
         f"\n{style.bold('A shop that is being moved, one API at a time')}\n\n"
-        f"  {'router (the shop)':<22} {places.router}\n"
-        f"  {'admin and /metrics':<22} {places.admin}\n{services}\n"
-        f"  {style.dim('log of the router')}      {style.dim(places.log)}\n\n"
+        f"  {'router (the shop)':<24} {places.router}\n"
+        f"  {'admin and /metrics':<24} {places.admin}\n{services}\n"
+        f"  {style.dim('log of the router'.ljust(24))} {style.dim(places.log)}\n\n"
         f"{style.bold('Try in another terminal')}\n\n{first}"
         f"  {style.dim('one request, with its side'.ljust(34))} {curl}\n{tries}\n\n"
-        f"{style.bold('Traffic of the simulated users')} {style.dim('measured from their answers; Ctrl-C ends all')}\n"
+        f"{style.bold('What the simulated users see')} {style.dim('measured from their answers; Ctrl-C ends all')}\n"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import WSMsgType, web
@@ -128,9 +128,10 @@ class Service:
         await self.order(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
-        for step in ORDER_STEPS:
-            await response.write(f"event: {step}\ndata: {json.dumps({'step': step})}\n\n".encode())
-            await asyncio.sleep(_STEP_SECONDS)
+        with suppress(ConnectionResetError):  # whoever listened may leave at any time
+            for step in ORDER_STEPS:
+                await response.write(f"event: {step}\ndata: {json.dumps({'step': step})}\n\n".encode())
+                await asyncio.sleep(_STEP_SECONDS)
         return response
 
     async def display(self, request: web.Request) -> web.Response:
