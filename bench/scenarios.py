@@ -23,7 +23,7 @@ class Scenario:
     templates: int = 0
     """0: one route, everything to legacy.  Otherwise that many templates, each with a sticky 50/50 split."""
     literals: bool = True
-    """False: only templates with parameters, so that a table of 15 and one of 15,000 are of the same kind."""
+    """False: only templates with parameters, for which peers know no short cut; tables of any size are of one kind."""
     connections: int = 64
     keepalive: bool = True
     body: int = 0
@@ -42,6 +42,7 @@ class Scenario:
 ALL = (
     Scenario("one-route", "One route"),
     Scenario("1500-templates", "1,500 templates, each with a sticky 50/50 split", templates=1500),
+    Scenario("1500-parameters", "1,500 templates, all with parameters: patterns only", templates=1500, literals=False),
     Scenario("15-templates", "15 templates", templates=15, literals=False, ours_only=True),
     Scenario("15000-templates", "15,000 templates", templates=15_000, literals=False, ours_only=True),
     Scenario("post-4k", "POST with a body of 4 KiB", body=4096),
