@@ -70,7 +70,7 @@ def _rewrite(proxy: Running, seconds: float) -> tuple[list[Write], list[Write]]:
     while len(writes) < last or not seen or seen[-1].number < last:
         if len(writes) < last and time.monotonic() >= begin + len(writes) * _EVERY:
             writes.append(_write(proxy.plan, len(writes) + 1))
-        seen.extend(_confirmed(admin))
+        seen.extend(one for one in _confirmed(admin) if one.number <= len(writes))  # not the weight before the first
         if time.monotonic() > begin + seconds + PATIENCE:
             raise BenchError(f"of {last} reloads, {seen[-1].number if seen else 'none'} was the last confirmed")
         time.sleep(POLL)

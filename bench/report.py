@@ -28,7 +28,6 @@ _HEAD = """\
 Written by `python -m bench`; run it again rather than edit it. Figures are medians over the rounds, in which all
 proxies took turns; the range stands in brackets. CPU is user and system time of all of a proxy's processes per
 request that wrk counted. A ratio below 1.00 says that strangler costs less CPU than that peer.
-Where a proxy is marked *, see the note below its table.
 """
 
 
