@@ -1,0 +1,63 @@
+"""The one ordered rule for the side, counted over every bucket there is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide
+from router.core.model import PPM, Side
+from router.core.orders import Cause
+from tests.router.core.tables import shares
+
+causes = st.sampled_from(Cause)
+drawn = st.one_of(st.integers(0, PPM - 1), st.sampled_from((NO_SUBJECT, PREFLIGHT)))
+overrides = st.sampled_from((None, Side.LEGACY, Side.NEW))
+
+
+@settings(max_examples=4, deadline=None)
+@given(shares)
+def test_over_all_buckets_the_split_equals_the_share_exactly(share: int) -> None:
+    """Not about, not within a tolerance: of a million buckets exactly `share` go to new."""
+    counted = sum(decide(share, Cause.DECLARED, None, number)[0] for number in range(PPM))
+    assert share == counted
+
+
+@given(shares, shares, causes, drawn)
+def test_raising_a_share_only_moves_to_new(one: int, two: int, cause: Cause, number: int) -> None:
+    """Nobody is moved back by a raise, nobody forth by a cut."""
+    lower, upper = sorted((one, two))
+    assert decide(lower, cause, None, number)[0] <= decide(upper, cause, None, number)[0]
+
+
+@given(shares, overrides, drawn)
+def test_a_rollback_beats_everything(share: int, override: Side | None, number: int) -> None:
+    """Whatever the share, the bucket and even a trusted override say."""
+    assert decide(share, Cause.ROLLBACK, override, number) == (Side.LEGACY, Reason.ROLLBACK)
+
+
+@given(shares, causes.filter(lambda cause: cause is not Cause.ROLLBACK), st.sampled_from(Side), drawn)
+def test_a_trusted_override_beats_the_share(share: int, cause: Cause, override: Side, number: int) -> None:
+    """Also a share of 0: that is how a new service is tried before anybody is sent to it."""
+    assert decide(share, cause, override, number) == (override, Reason.OVERRIDE)
+
+
+@pytest.mark.parametrize(
+    ("share", "number", "expected"),
+    [
+        (0, 0, (Side.LEGACY, Reason.WEIGHT)),
+        (0, NO_SUBJECT, (Side.LEGACY, Reason.WEIGHT)),
+        (1, 0, (Side.NEW, Reason.WEIGHT)),
+        (1, 1, (Side.LEGACY, Reason.WEIGHT)),
+        (PPM - 1, PPM - 1, (Side.LEGACY, Reason.WEIGHT)),
+        (PPM - 1, NO_SUBJECT, (Side.LEGACY, Reason.NO_SUBJECT)),
+        (PPM - 1, PREFLIGHT, (Side.LEGACY, Reason.PREFLIGHT)),
+        (PPM, PPM - 1, (Side.NEW, Reason.WEIGHT)),
+        (PPM, NO_SUBJECT, (Side.NEW, Reason.WEIGHT)),
+        (PPM, PREFLIGHT, (Side.NEW, Reason.WEIGHT)),
+    ],
+)
+def test_the_edges_of_the_share(share: int, number: int, expected: tuple[Side, Reason]) -> None:
+    """0 means nobody, 100 everybody, and between them a request without a name stays on legacy."""
+    assert expected == decide(share, Cause.DECLARED, None, number)
