@@ -1,0 +1,249 @@
+"""The values that everything else speaks in.
+
+A `Table` is what one valid routes.yaml says, with every default and group setting already resolved, so that
+no reader ever has to ask "and if the route does not say?".  It holds no orders, no health and no revision:
+those are other layers (see `router.core.orders`).
+
+Shares are whole parts per million (ppm), 0..1_000_000, everywhere inside the code; percent exists only in
+what people read and write.  Names, paths and hosts are text here; the data plane compiles them to bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Final
+
+PPM: Final = 1_000_000
+"""A whole: the share that sends every subject to the new side."""
+
+UNLISTED: Final = "unlisted"
+"""The name that stands for the default route wherever a route's name is shown or counted."""
+
+
+class Side(IntEnum):
+    """Who answers.  Exactly two; the values are array indexes on the hot path."""
+
+    LEGACY = 0
+    NEW = 1
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Source(StrEnum):
+    """Where a subject's value is looked for."""
+
+    HEADER = "header"
+    COOKIE = "cookie"
+    CLIENT_IP = "client-ip"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectSource:
+    """One link of a subject chain: `header:X-User-Id`, `cookie:sid`, `client-ip`, `random`."""
+
+    source: Source
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.name}" if self.name else str(self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One `http://host:port`; IPv6 literals are kept without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        return str(self).removeprefix("http://")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How control probes an upstream's endpoints.  Times in seconds."""
+
+    path: str = "/"
+    interval: float = 2.0
+    timeout: float = 1.0
+    down: int = 3
+    up: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A named set of endpoints: either a flat list (one nameless site "") or several sites."""
+
+    name: str
+    sites: Mapping[str, tuple[Endpoint, ...]]
+    health: Health | None = None
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return tuple(endpoint for group in self.sites.values() for endpoint in group)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place where endpoints live.  `weight` is relative; `capacity` is percent of full traffic."""
+
+    name: str
+    weight: int = 100
+    capacity: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """When the new side's trouble is hidden by asking legacy.  Neither set: never."""
+
+    on_connect: bool = False
+    statuses: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self.on_connect or bool(self.statuses)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect; to the head of the answer; between two pieces of a body or answer."""
+
+    connect: float = 3.0
+    head: float = 60.0
+    idle: float = 60.0
+
+
+class Expose(StrEnum):
+    """To whom the router says which side answered."""
+
+    ALWAYS = "always"
+    TRUSTED = "trusted"
+    NEVER = "never"
+
+
+class SlashRule(StrEnum):
+    """Is `/a/` another path than `/a`?"""
+
+    STRICT = "strict"
+    SAME = "same"
+
+
+class DotRule(StrEnum):
+    """What happens to a path with `.` or `..` segments: 400, or unmatched to legacy as it came."""
+
+    REFUSE = "refuse"
+    LEGACY = "legacy"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Routes that one team moves together."""
+
+    name: str
+    owner: str = ""
+    cap: int | None = None
+    """Ceiling in ppm for every route of the group; None: no ceiling."""
+    seed: str = ""
+    """Seed text of the group's buckets; the group's name unless it says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Declared copy of a share of requests to the other side (recorded; acted on by the shadow tier)."""
+
+    percent: int
+    """In ppm."""
+    compare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One API, everything resolved.  `new` is None while no new service exists (then weight is 0)."""
+
+    name: str
+    path: str
+    """The template as written, e.g. `/v1/products/{productNo}`."""
+    legacy: str
+    methods: tuple[str, ...] = ()
+    """Empty: any."""
+    host: str = ""
+    """Lower case, no port; empty: any."""
+    new: str | None = None
+    weight: int = 0
+    """Declared share of the new side in ppm."""
+    group: str = ""
+    seed: str = ""
+    subject: tuple[SubjectSource, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    fallback: Fallback = Fallback()
+    idempotent: bool = False
+    """True: any method of this route may be sent twice."""
+    trailing_slash: SlashRule = SlashRule.STRICT
+    expose: Expose = Expose.ALWAYS
+    shadow: Shadow | None = None
+    rollout: str = ""
+    line: int = field(default=0, compare=False)
+    """Where routes.yaml defines it; 0 when it does not come from a file.  Not part of equality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client, message or upstream may cost.  Sizes in bytes, times in seconds, 0 for no limit."""
+
+    request_line: int = 16 * 1024
+    head: int = 64 * 1024
+    fields: int = 128
+    head_timeout: float = 10.0
+    body_stall: float = 30.0
+    max_body: int = 0
+    chunk_extension: int = 4 * 1024
+    chunk_extensions: int = 16 * 1024
+    trailer: int = 16 * 1024
+    trailer_fields: int = 64
+    keepalive_idle: float = 60.0
+    keepalive_requests: int = 10_000
+    send_stall: float = 60.0
+    half_close: float = 1.0
+    connections: int = 10_000
+    endpoint_connections: int = 1024
+    endpoint_waiting: int = 1024
+    pool_idle: float = 30.0
+    pool_size: int = 100
+    buffer: int = 64 * 1024
+    replay: int = 64 * 1024
+    interim: int = 100
+    tunnels: int = 10_000
+    tunnel_idle: float = 3600.0
+    tunnel_drain: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Everything that one valid routes.yaml says."""
+
+    legacy: str
+    """Upstream that answers whatever no route sends elsewhere."""
+    upstreams: Mapping[str, Upstream]
+    routes: tuple[Route, ...] = ()
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    trusted: tuple[str, ...] = ()
+    """Networks (CIDR) whose X-Forwarded-* and X-Strangler-Side are believed."""
+    expose: Expose = Expose.ALWAYS
+    """For requests that match no route."""
+    dot_segments: DotRule = DotRule.REFUSE
+    non_ascii_target: bool = False
+    """True: raw bytes above 0x7E in a request target are forwarded instead of refused."""
+    via: str = "strangler"
+    """Pseudonym in the Via header; empty: no Via is added."""
+    timeouts: Timeouts = Timeouts()
+    """For requests that match no route."""
+    limits: Limits = Limits()

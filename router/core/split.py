@@ -1,0 +1,100 @@
+"""Which number is this user?  Subjects, buckets, and the two independent draws made from them.
+
+`bucket = xxh64(subject, seed) mod 1_000_000` with `seed = xxh64(seed text)`.  A request goes to the new side when
+its bucket lies below the route's share, so raising a share only ever moves subjects to new and lowering one only
+back, and counted over all buckets the split equals the share exactly.  This is bit for bit what Envoy computes with
+its `matcher` cluster specifier and `runtime_fraction`, so a fleet can change its data plane without moving one user.
+
+The site is drawn with a second seed, so that moving sites never moves a side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from xxhash import xxh64_intdigest
+
+from router.core.model import PPM, Source, SubjectSource
+
+SITE_SALT: Final = "\x00site"
+"""Appended to a seed text for the draw of the site; NUL cannot occur in a seed that people write."""
+
+# Members of an Enum cost a look-up each on the hot path; these are the same objects.
+_HEADER: Final = Source.HEADER
+_COOKIE: Final = Source.COOKIE
+_CLIENT_IP: Final = Source.CLIENT_IP
+
+
+def seed_of(text: str) -> int:
+    """The 64-bit seed of a seed text, as both data planes use it."""
+    return int(xxh64_intdigest(text.encode()))
+
+
+def bucket(subject: bytes, seed: int) -> int:
+    """The subject's number, 0..999_999, the same for ever and on every machine."""
+    return int(xxh64_intdigest(subject, seed)) % PPM
+
+
+def cookie(header: bytes, name: bytes) -> bytes | None:
+    """The value of the first cookie of that name in one Cookie header (RFC 6265 section 4.2.1)."""
+    for pair in header.split(b";"):
+        key, equals, value = pair.strip(b" \t").partition(b"=")
+        if equals and key == name:
+            return value.strip(b'"') or None
+    return None
+
+
+class Link(NamedTuple):
+    """A source of a subject chain, ready for look-ups: its key is a lower-case header or a cookie name."""
+
+    source: Source
+    key: bytes
+    written: SubjectSource
+
+
+def links(chain: Sequence[SubjectSource]) -> tuple[Link, ...]:
+    """A chain made ready."""
+    return tuple(
+        Link(one.source, (one.name.lower() if one.source is Source.HEADER else one.name).encode(), one)
+        for one in chain
+    )
+
+
+def header_names(chain: Sequence[Link]) -> frozenset[bytes]:
+    """The lower-case names of the headers that a chain looks into."""
+    headers = {link.key for link in chain if link.source is Source.HEADER}
+    return frozenset(headers | {b"cookie"} if any(link.source is Source.COOKIE for link in chain) else headers)
+
+
+def subject(
+    chain: Sequence[Link], headers: Mapping[bytes, bytes] | None, client_ip: bytes, chance: bytes
+) -> tuple[bytes, SubjectSource] | None:
+    """The first value that the chain yields, with its source; None when no source yields one.
+
+    `headers` maps lower-case names to values (the first line of each name); `chance` is one random value of this
+    request, used only where the chain says `random`.
+    """
+    for link in chain:
+        source = link.source
+        value: bytes | None = None
+        if source is _HEADER:
+            value = headers.get(link.key) if headers else None
+        elif source is _COOKIE:
+            line = headers.get(b"cookie") if headers else None
+            value = cookie(line, link.key) if line else None
+        else:
+            value = client_ip if source is _CLIENT_IP else chance
+        if value:
+            return value, link.written
+    return None
+
+
+def pick_site(shares: Sequence[tuple[str, int]], subject_bytes: bytes, seed: int) -> str:
+    """The site whose half-open interval holds the subject's second bucket; shares sum to 1_000_000."""
+    drawn = bucket(subject_bytes, seed)
+    for site, share in shares:
+        drawn -= share
+        if drawn < 0:
+            return site
+    return shares[-1][0]

@@ -1,0 +1,275 @@
+"""A snapshot as lines of JSON: how control tells the workers what is in force.
+
+    {"op": "begin", "revision": 12, "slots": 300000}           how large the counter file must be
+    {"op": "settings", ...}                                     everything but the routes
+    {"op": "routes", "rows": [...]}                             at most ROWS_PER_LINE routes, in table order
+    {"op": "state", "shares": [...], "causes": [...], "held_sites": [...]}
+    {"op": "commit", "revision": 12, "hash": "..."}
+
+An order or a weight changes no structure; then one line is enough, with the changed routes only:
+
+    {"op": "delta", "revision": 13, "base": 12, "hash": "...", "changes": [[index, share, cause], ...], "held_sites": []}
+
+The worker answers `{"op": "confirmed", "revision": 13, "hash": "...", "ms": 0.4}` or `{"op": "refused", "revision":
+13, "why": "..."}`.  Both sides compute the hash from what they have in hand, so a confirmation speaks of content and
+not of a number.  Lines are kept short so that a worker can take a snapshot in between requests.  The same lines lie
+on disk as the last good snapshot.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+from router.core.model import (
+    DotRule,
+    Endpoint,
+    Expose,
+    Fallback,
+    Limits,
+    Route,
+    SlashRule,
+    Source,
+    SubjectSource,
+    Table,
+    Timeouts,
+    Upstream,
+)
+from router.core.orders import EffectiveState
+
+ROWS_PER_LINE: Final = 32
+MAX_LINE: Final = 1024 * 1024
+"""Bytes; a longer line is refused by the receiver."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Which slots of the counter files belong to what; given out by control and never moved."""
+
+    routes: Mapping[str, int]
+    """By route name, `UNLISTED` included."""
+    endpoints: Mapping[str, int]
+    """By `endpoint_key`."""
+    slots: int
+    """Size of a counter file in slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything of a table but its routes, as a worker needs it."""
+
+    legacy: str
+    upstreams: Mapping[str, Upstream]
+    spread: Mapping[str, tuple[tuple[str, int], ...]]
+    """Per upstream the sites and their shares in ppm, which sum to a whole."""
+    blocks: Mapping[str, int]
+    """By `endpoint_key`."""
+    unlisted_block: int
+    trusted: tuple[str, ...]
+    expose: Expose
+    dot_segments: DotRule
+    non_ascii_target: bool
+    via: str
+    timeouts: Timeouts
+    limits: Limits
+
+
+def endpoint_key(upstream: str, endpoint: Endpoint) -> str:
+    """The name under which an endpoint's counters are kept."""
+    return f"{upstream} {endpoint}"
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """One line, its LF included; equal messages give equal bytes."""
+    return json.dumps(message, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+
+
+def structure_lines(table: Table, blocks: Blocks) -> list[bytes]:
+    """The `settings` and `routes` lines of a table."""
+    rows = [route_row(route, blocks.routes[route.name]) for route in table.routes]
+    slices = (rows[start : start + ROWS_PER_LINE] for start in range(0, len(rows), ROWS_PER_LINE))
+    settings = encode({"op": "settings", **_settings_message(table, blocks)})
+    return [settings, *(encode({"op": "routes", "rows": some}) for some in slices)]
+
+
+def snapshot_lines(
+    revision: int, slots: int, structure: Sequence[bytes], state: EffectiveState, digest: str
+) -> Iterator[bytes]:
+    """A whole snapshot, in the order in which a worker takes it."""
+    yield encode({"op": "begin", "revision": revision, "slots": slots})
+    yield from structure
+    yield encode(
+        {
+            "op": "state",
+            "shares": [entry.share for entry in state.routes],
+            "causes": [int(entry.cause) for entry in state.routes],
+            "held_sites": sorted(state.held_sites),
+        }
+    )
+    yield encode({"op": "commit", "revision": revision, "hash": digest})
+
+
+def delta_line(revision: int, base: int, before: EffectiveState, after: EffectiveState, digest: str) -> bytes:
+    """What changed between two states of one structure."""
+    changes = [
+        [index, new.share, int(new.cause)]
+        for index, (old, new) in enumerate(zip(before.routes, after.routes, strict=True))
+        if (old.share, old.cause) != (new.share, new.cause)
+    ]
+    return encode(
+        {
+            "op": "delta",
+            "revision": revision,
+            "base": base,
+            "changes": changes,
+            "held_sites": sorted(after.held_sites),
+            "hash": digest,
+        }
+    )
+
+
+def structure_digest(lines: Iterable[bytes]) -> str:
+    """Identifies a structure by the bytes of its `settings` and `routes` lines."""
+    digest = blake2b(digest_size=16)
+    for line in lines:
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def content_hash(structure: str, shares: Iterable[int], causes: Iterable[int], held_sites: Iterable[str]) -> str:
+    """Identifies everything that is in force: what `confirmed` speaks of."""
+    digest = blake2b(structure.encode(), digest_size=16)
+    digest.update(array("I", shares).tobytes())
+    digest.update(bytes(causes))
+    digest.update("\n".join(sorted(held_sites)).encode())
+    return digest.hexdigest()
+
+
+def state_hash(structure: str, state: EffectiveState) -> str:
+    """`content_hash` of an effective state."""
+    return content_hash(
+        structure, (entry.share for entry in state.routes), (entry.cause for entry in state.routes), state.held_sites
+    )
+
+
+def spread(table: Table, upstream: Upstream) -> tuple[tuple[str, int], ...]:
+    """The sites of an upstream with their shares by weight; whole ppm that sum to a whole.
+
+    What rounding leaves over goes to the first site.  When every weight is 0 the sites share alike: an upstream that
+    takes traffic at all takes it somewhere.
+    """
+    weights = {name: table.sites[name].weight if name in table.sites else 1 for name in upstream.sites}
+    total = sum(weights.values()) or len(weights)
+    if not any(weights.values()):
+        weights = dict.fromkeys(weights, 1)
+    shares = [weight * 1_000_000 // total for weight in weights.values()]
+    shares[0] += 1_000_000 - sum(shares)
+    return tuple(zip(weights, shares, strict=True))
+
+
+def route_row(route: Route, block: int) -> Json:
+    """One route as it travels."""
+    row: Json = {
+        "name": route.name,
+        "path": route.path,
+        "legacy": route.legacy,
+        "seed": route.seed,
+        "subject": [str(link) for link in route.subject],
+        "timeouts": [route.timeouts.connect, route.timeouts.head, route.timeouts.idle],
+        "block": block,
+        "expose": route.expose,
+    }
+    if route.methods:
+        row["methods"] = route.methods
+    if route.host:
+        row["host"] = route.host
+    if route.new:
+        row["new"] = route.new
+    if route.group:
+        row["group"] = route.group
+    if route.fallback:
+        row["fallback"] = [route.fallback.on_connect, sorted(route.fallback.statuses)]
+    if route.idempotent:
+        row["idempotent"] = True
+    if route.trailing_slash is SlashRule.SAME:
+        row["trailing_slash"] = route.trailing_slash
+    return row
+
+
+def route_from_row(row: Json) -> tuple[Route, int]:
+    """The route of a row and the offset of its block; the inverse of `route_row` for all that travels."""
+    on_connect, statuses = row.get("fallback", (False, ()))
+    connect, head, idle = row["timeouts"]
+    return Route(
+        name=row["name"],
+        path=row["path"],
+        legacy=row["legacy"],
+        methods=tuple(row.get("methods", ())),
+        host=row.get("host", ""),
+        new=row.get("new"),
+        group=row.get("group", ""),
+        seed=row["seed"],
+        subject=tuple(map(subject_source, row["subject"])),
+        timeouts=Timeouts(connect, head, idle),
+        fallback=Fallback(on_connect, frozenset(statuses)),
+        idempotent=row.get("idempotent", False),
+        trailing_slash=SlashRule(row.get("trailing_slash", "strict")),
+        expose=Expose(row["expose"]),
+    ), row["block"]
+
+
+def subject_source(text: str) -> SubjectSource:
+    """`header:X-User-Id` as a value; raises ValueError for anything that is not a source."""
+    source, _, name = text.partition(":")
+    return SubjectSource(Source(source), name)
+
+
+def _settings_message(table: Table, blocks: Blocks) -> Json:
+    return {
+        "legacy": table.legacy,
+        "upstreams": {
+            upstream.name: {site: [[end.host, end.port] for end in ends] for site, ends in upstream.sites.items()}
+            for upstream in table.upstreams.values()
+        },
+        "spread": {upstream.name: spread(table, upstream) for upstream in table.upstreams.values()},
+        "blocks": {
+            key: blocks.endpoints[key]
+            for upstream in table.upstreams.values()
+            for key in (endpoint_key(upstream.name, endpoint) for endpoint in upstream.endpoints)
+        },
+        "unlisted_block": blocks.routes["unlisted"],
+        "trusted": table.trusted,
+        "expose": table.expose,
+        "dot_segments": table.dot_segments,
+        "non_ascii_target": table.non_ascii_target,
+        "via": table.via,
+        "timeouts": [table.timeouts.connect, table.timeouts.head, table.timeouts.idle],
+        "limits": asdict(table.limits),
+    }
+
+
+def settings_from_message(message: Json) -> Settings:
+    """The settings of a `settings` line."""
+    return Settings(
+        legacy=message["legacy"],
+        upstreams={
+            name: Upstream(name, {site: tuple(Endpoint(*end) for end in ends) for site, ends in sites.items()})
+            for name, sites in message["upstreams"].items()
+        },
+        spread={name: tuple((site, share) for site, share in sites) for name, sites in message["spread"].items()},
+        blocks=message["blocks"],
+        unlisted_block=message["unlisted_block"],
+        trusted=tuple(message["trusted"]),
+        expose=Expose(message["expose"]),
+        dot_segments=DotRule(message["dot_segments"]),
+        non_ascii_target=message["non_ascii_target"],
+        via=message["via"],
+        timeouts=Timeouts(*message["timeouts"]),
+        limits=Limits(**message["limits"]),
+    )

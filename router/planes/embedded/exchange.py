@@ -1,0 +1,795 @@
+"""The walk of one request: from its head to the last byte of its answer.
+
+    route and decide -> a connection -> the request goes out -> the answer's head -> its body -> the last step
+
+An exchange stands between one client connection and, one at a time, upstream connections.  Both tell it what happened;
+it decides nothing that `router.core` decides: `Matcher.find`, `subject`, `bucket`, `decide` and the rules of
+`attempt` are called at one place each.  Whatever happens, `_finish` runs exactly once and counts.
+
+Requests and answers stream: what arrives on one side is written to the other at once, and whoever cannot keep up
+makes the other side's reading pause.  Only two things are ever kept: the head and the beginning of a request's body
+(`limits.replay`), while it may have to be sent again, and the head of an answer that a fallback hides.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from router.core.attempt import IDEMPOTENT, Next, Stage, Try, after_failure, after_status, in_budget
+from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide
+from router.core.headers import BadField, bare_host, tokens
+from router.core.model import PPM, DotRule, Expose, Side
+from router.core.split import bucket, subject
+from router.core.template import has_dots, normalise
+from router.planes.embedded.answers import STAGE_CODES, stage_detail
+from router.planes.embedded.bodies import LAST_CHUNK, ChunkedReader, chunk, last_chunk
+from router.planes.embedded.heads import BARE_LF, CHUNKED, UNTIL_CLOSE, Answer, Refused, Request, parse_answer
+from router.telemetry import EndpointBlock, ErrorCode, RouteBlock, WorkerSlot
+
+if TYPE_CHECKING:
+    from router.planes.embedded.client import ClientConnection
+    from router.planes.embedded.plane import Plane
+    from router.planes.embedded.pools import Destination, EndpointPool
+    from router.planes.embedded.snapshot import RouteEntry, Snapshot
+    from router.planes.embedded.upstream import UpstreamConnection
+
+_GET: Final = b"GET"
+_HEAD: Final = b"HEAD"
+_OPTIONS: Final = b"OPTIONS"
+_REQUEST_ID_MOST: Final = 128
+_LEGACY: Final = Side.LEGACY
+_NEW: Final = Side.NEW
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = (
+        "_answer", "_answer_left", "_answer_reader", "_body", "_body_left", "_body_reader", "_body_size", "_chunk_answer",
+        "_client", "_connection", "_counted", "_head_buffer", "_held", "_interims", "_pool", "_prepared", "_repeating", "_replayable",
+        "_seen_answer", "_sent", "_stale_possible", "_tried", "_tries", "_tunnel_client_eof", "_tunnel_upstream_eof",
+        "entry", "keep_alive", "plane", "reason", "request", "request_done", "request_id", "side",
+        "snapshot", "started", "status", "tunnel",
+    )  # fmt: skip
+
+    def __init__(self, client: ClientConnection, plane: Plane, request: Request) -> None:
+        self._client = client
+        self.plane = plane
+        self.request = request
+        self.started = perf_counter()
+        self.snapshot: Snapshot = plane.snapshot
+        self.request_id = self._identify()
+        self.status = 0
+        self.tunnel = False
+        self.keep_alive = request.keep_alive
+        self._connection: UpstreamConnection | None = None
+        self._pool: EndpointPool | None = None
+        self._tries = 0
+        self._tried: tuple[EndpointPool, ...] = ()
+        self._repeating = False
+        self._held: tuple[UpstreamConnection, Answer, bytes, Side, Reason] | None = None
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._replayable = True
+        length = request.length
+        self._body_left = length
+        self._body_reader = ChunkedReader(self.snapshot.settings.limits) if length == CHUNKED else None
+        self.request_done = length == 0
+        self._answer: Answer | None = None
+        self._answer_left = 0
+        self._answer_reader: ChunkedReader | None = None
+        self._chunk_answer = False
+        self._head_buffer = b""
+        self._seen_answer = False
+        self._sent = False
+        self._stale_possible = False
+        self._interims = 0
+        self._tunnel_client_eof = False
+        self._tunnel_upstream_eof = False
+        self._prepared = False
+        self._counted = False
+
+    # ------------------------------------------------------------------ route and decide
+
+    def start(self) -> None:
+        """Find the route, decide the side, and ask for a connection.  Raises `Refused` for an unroutable path."""
+        self.prepare()
+        self._dispatch()
+
+    def prepare(self) -> None:
+        """Everything of `start` that needs no connection; harmless to do twice."""
+        if self._prepared:
+            return
+        self._prepared = True
+        snapshot = self.snapshot
+        entry = self.entry = self._find(snapshot)
+        if entry.unlisted:
+            self.side = _LEGACY
+            self.reason = Reason.UNLISTED
+        else:
+            self.side, self.reason = self._decide(snapshot, entry)
+        self.plane.active += 1
+        slots = self.plane.counters.slots
+        slots[entry.block + RouteBlock.IN_FLIGHT + self.side] += 1
+        self._counted = True
+
+    def _find(self, snapshot: Snapshot) -> RouteEntry:
+        request = self.request
+        path = request.target.partition(b"?")[0]
+        if path[:1] != b"/":
+            return snapshot.unlisted
+        if b"%" in path:
+            path = normalise(path)
+        segments = path[1:].split(b"/")
+        if b"/." in path and has_dots(segments):
+            if snapshot.settings.dot_segments is DotRule.REFUSE:
+                raise Refused(400, ErrorCode.BAD_REQUEST, "the path has dot segments; send the path they resolve to")
+            return snapshot.unlisted
+        method = request.method
+        also = None
+        if method == _HEAD:
+            also = _GET
+        elif method == _OPTIONS:
+            also = self._preflight_for()
+        matcher = snapshot.matcher
+        host = bare_host(request.host) if matcher.hosts and request.host else b""
+        return matcher.find(host, segments, method, also) or snapshot.unlisted
+
+    def _preflight_for(self) -> bytes | None:
+        """The method that a CORS preflight asks about, else None."""
+        asked = origin = None
+        for line in self.request.lines:
+            name, _, value = line.partition(b":")
+            name = name.lower()
+            if name == b"access-control-request-method":
+                asked = value.strip(b" \t")
+            elif name == b"origin":
+                origin = value
+        return asked if origin is not None else None
+
+    def _decide(self, snapshot: Snapshot, entry: RouteEntry) -> tuple[Side, Reason]:
+        request = self.request
+        index = entry.index
+        share = snapshot.shares[index]
+        override = None
+        if request.override and self._client.trusted:
+            override = self._override(entry)
+        drawn = NO_SUBJECT
+        if 0 < share < PPM:
+            if request.method == _OPTIONS and self._preflight_for() is not None:
+                drawn = PREFLIGHT
+            elif (found := self._subject(entry)) is not None:
+                drawn = bucket(found, entry.seed)
+        return decide(share, snapshot.causes[index], override, drawn)
+
+    def _override(self, entry: RouteEntry) -> Side | None:
+        wanted = self.request.override.lower()
+        if wanted == b"legacy":
+            return _LEGACY
+        return _NEW if wanted == b"new" and entry.destinations[_NEW] is not None else None
+
+    def _subject(self, entry: RouteEntry) -> bytes | None:
+        found = subject(entry.chain, self.request.named, self._client.subject_address(self.request), self.request_id)
+        return None if found is None else found[0]
+
+    # ------------------------------------------------------------------ a connection
+
+    def _dispatch(self) -> None:
+        """Take an idle connection or wait for one."""
+        entry = self.entry
+        destination: Destination = entry.destinations[self.side]  # type: ignore[assignment]  # made by our PoolStore
+        pools = destination.only
+        if pools is None:
+            pools = self._site_pools(destination)
+            if pools is None:  # the site is rolled back
+                self._move_to(_LEGACY, Reason.SITE_ROLLBACK)
+                self._dispatch()
+                return
+        plane = self.plane
+        pool = pools[0] if len(pools) == 1 else destination.choose(pools, plane.wheel.now, self._tried)
+        self._pool = pool
+        self._tries += 1
+        connection = pool.get()
+        if connection is not None:
+            self.connected(connection, fresh=False)
+        elif pool.wait(self):
+            client = self._client
+            client.wait_until(plane.wheel.now + entry.timeouts.connect + 0.2)
+        else:
+            self.failed(Stage.OVERLOAD)
+
+    def _site_pools(self, destination: Destination) -> list[EndpointPool] | None:
+        key = self._subject(self.entry) or self.request_id
+        site = destination.site(key, self.entry.site_seed)
+        if self.side is _NEW and site in self.snapshot.held_sites:
+            return None
+        return destination.sites[site]
+
+    def _move_to(self, side: Side, reason: Reason) -> None:
+        slots = self.plane.counters.slots
+        block = self.entry.block + RouteBlock.IN_FLIGHT
+        slots[block + self.side] -= 1
+        slots[block + side] += 1
+        self.side = side
+        self.reason = reason
+        self._tries = 0
+        self._tried = ()
+
+    def connected(self, connection: UpstreamConnection, *, fresh: bool) -> None:
+        """A connection is ours: send the head and what there is of the body, in one write."""
+        connection.exchange = self
+        self._connection = connection
+        self._stale_possible = not fresh
+        self._sent = True
+        self._seen_answer = False
+        self._head_buffer = b""
+        plane = self.plane
+        plane.counters.slots[connection.pool.block + EndpointBlock.REQUESTS] += 1
+        request = self.request
+        lines = [request.first_line]
+        lines += request.lines
+        lines += self._client.forwarding_lines(request)
+        lines.append(b"X-Request-Id: " + self.request_id)
+        length = request.length
+        if length:
+            lines.append(b"Transfer-Encoding: chunked" if length < 0 else b"Content-Length: %d" % length)
+        elif request.method == b"POST" or request.method == b"PUT" or request.method == b"PATCH":
+            lines.append(b"Content-Length: 0")
+        if request.upgrade:
+            lines.append(b"Connection: Upgrade\r\nUpgrade: " + request.upgrade)
+        elif request.trailers_wanted:
+            lines.append(b"Connection: TE\r\nTE: trailers")
+        if not request.host:
+            lines.append(b"Host: " + connection.pool.endpoint.authority.encode())
+        lines.append(b"")
+        if self._body:
+            lines.append(b"".join(self._body))
+            self._forget_body_if_long()
+        else:
+            lines.append(b"")
+        connection.transport.write(b"\r\n".join(lines))
+        client = self._client
+        limits = self.snapshot.settings.limits
+        if self.request_done:
+            client.wait_until(plane.wheel.now + self.entry.timeouts.head)
+        else:
+            client.wait_until(plane.wheel.now + limits.body_stall)
+            client.resume_reading()
+
+    # ------------------------------------------------------------------ the request's body
+
+    def client_data(self, data: bytes) -> bytes:
+        """Pass on what belongs to the body; gives back what lies behind it.  Raises `Refused`."""
+        surplus = b""
+        if self._body_reader is None:
+            left = self._body_left
+            if len(data) > left:
+                data, surplus = data[:left], data[left:]
+            self._body_left = left - len(data)
+            self._body_size += len(data)
+            wire = data
+            done = self._body_left == 0
+        else:
+            wire, done, surplus = self._chunked_body(self._body_reader, data)
+        limit = self.snapshot.settings.limits.max_body
+        if limit and self._body_size > limit:
+            raise Refused(413, ErrorCode.BODY_TOO_LARGE, f"the body is longer than {limit} bytes")
+        if wire:
+            self._send_body(wire)
+        if done:
+            self.request_done = True
+            if self._answer is None and self._connection is not None:
+                self._client.wait_until(self.plane.wheel.now + self.entry.timeouts.head)
+        elif self._answer is None and self._connection is not None:
+            self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.body_stall)
+        return surplus
+
+    def _chunked_body(self, reader: ChunkedReader, data: bytes) -> tuple[bytes, bool, bytes]:
+        try:
+            pieces = reader.feed(data)
+        except BadField as bad:
+            raise Refused(400, ErrorCode.BAD_REQUEST, str(bad)) from None
+        wire = b""
+        if pieces:
+            whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self._body_size += len(whole)
+            wire = chunk(whole)
+        if reader.done:
+            wire += last_chunk(reader.trailers)
+        return wire, reader.done, reader.surplus
+
+    def _send_body(self, wire: bytes) -> None:
+        if self._connection is None:
+            self._body.append(wire)
+            if sum(map(len, self._body)) > self.snapshot.settings.limits.buffer:
+                self._client.pause_reading()
+            return
+        if self._replayable:
+            self._body.append(wire)
+            self._forget_body_if_long()
+        self._connection.transport.write(wire)
+
+    def _forget_body_if_long(self) -> None:
+        """Past the replay limit the body cannot be sent again."""
+        if self._answer is not None or sum(map(len, self._body)) > self.snapshot.settings.limits.replay:
+            self._replayable = False
+            self._body.clear()
+
+    def upstream_full(self) -> None:
+        """The upstream does not keep up with the request."""
+        self._client.pause_reading()
+
+    def upstream_drained(self) -> None:
+        """The upstream takes more of the request."""
+        self._client.resume_reading()
+
+    # ------------------------------------------------------------------ the answer's head
+
+    def upstream_data(self, data: bytes) -> None:
+        """Bytes from the upstream that holds this exchange."""
+        if self.tunnel:
+            self._client.transport.write(data)
+            self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.tunnel_idle)
+        elif self._answer is None:
+            self._seen_answer = True
+            self._answer_head(data)
+        else:
+            self._answer_body(data)
+
+    def _answer_head(self, data: bytes) -> None:
+        if self._head_buffer:
+            data = self._head_buffer + data
+            self._head_buffer = b""
+        limits = self.snapshot.settings.limits
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0 or end > limits.head:
+                self._partial_head(data, too_long=len(data) > limits.head)
+                return
+            try:
+                answer = parse_answer(data[:end], self.plane.memory, limits, self.request.method)
+            except BadField as bad:
+                self.failed(Stage.PROTOCOL, str(bad))
+                return
+            rest = data[end + 4 :]
+            if answer.status >= 200:
+                self._final_head(answer, rest)
+                return
+            if answer.status == 101:
+                self._switch(answer, rest)
+                return
+            self._interims += 1
+            if self._interims > limits.interim:
+                self.failed(Stage.PROTOCOL, "too many interim answers")
+                return
+            self._pass_interim(answer)
+            if not rest:
+                return
+            data = rest
+
+    def _partial_head(self, data: bytes, *, too_long: bool) -> None:
+        if too_long:
+            self.failed(Stage.PROTOCOL, "the head of the answer is too long")
+        elif BARE_LF.search(data):
+            self.failed(Stage.PROTOCOL, "a bare CR or LF in the head of the answer")
+        else:
+            self._head_buffer = data
+
+    def _pass_interim(self, answer: Answer) -> None:
+        """1xx goes to HTTP/1.1 clients only (RFC 9110 section 15.2)."""
+        if self.request.minor:
+            self._client.transport.write(b"\r\n".join((answer.status_line, *answer.lines, b"", b"")))
+        self._client.wait_until(self.plane.wheel.now + self.entry.timeouts.head)
+
+    def _final_head(self, answer: Answer, rest: bytes) -> None:
+        entry = self.entry
+        if self.side is _NEW and answer.status in entry.fallback.statuses and self._fall_back_from(answer, rest):
+            return
+        if self._held is not None:
+            self._drop_held()
+        self._answer = answer
+        self.status = answer.status
+        request = self.request
+        client = self._client
+        plane = self.plane
+        lines = [answer.status_line]
+        lines += answer.lines
+        length = answer.length
+        if length >= 0:
+            if not answer.bodiless:
+                lines.append(b"Content-Length: %d" % length)
+        elif request.minor:
+            self._chunk_answer = True
+            lines.append(b"Transfer-Encoding: chunked")
+        else:
+            self.keep_alive = False
+        if not answer.dated:
+            lines.append(plane.date_line)
+        if entry.expose is Expose.ALWAYS or (entry.expose is Expose.TRUSTED and client.trusted):
+            lines.append(entry.labels[self.side])
+        lines.append(b"X-Request-Id: " + self.request_id)
+        if not self.request_done or plane.draining or client.requests >= self.snapshot.settings.limits.keepalive_requests:
+            self.keep_alive = False
+        if not self.keep_alive:
+            lines.append(b"Connection: close")
+        elif not request.minor:
+            lines.append(b"Connection: keep-alive")
+        lines.append(b"")
+        if length == len(rest) and not self._chunk_answer:  # the common case: all of it is here
+            lines.append(rest)
+            client.transport.write(b"\r\n".join(lines))
+            self._complete(b"")
+            return
+        lines.append(b"")
+        self._answer_left = length
+        if length == CHUNKED:
+            self._answer_reader = ChunkedReader(self.snapshot.settings.limits)
+        client.transport.write(b"\r\n".join(lines))
+        if not self.request_done:
+            self._replayable = False
+            self._body.clear()
+        client.wait_until(plane.wheel.now + entry.timeouts.idle)
+        if length == 0:
+            self._complete(rest)
+        elif rest:
+            self._answer_body(rest)
+
+    # ------------------------------------------------------------------ the answer's body
+
+    def _answer_body(self, data: bytes) -> None:
+        client = self._client
+        client.wait_until(self.plane.wheel.now + self.entry.timeouts.idle)
+        if self._answer_reader is not None:
+            self._chunked_answer(self._answer_reader, data)
+            return
+        left = self._answer_left
+        if left == UNTIL_CLOSE:
+            client.transport.write(chunk(data) if self._chunk_answer else data)
+            return
+        if len(data) < left:
+            self._answer_left = left - len(data)
+            client.transport.write(data)
+            return
+        surplus = data[left:]
+        client.transport.write(data[:left] if surplus else data)
+        self._complete(surplus)
+
+    def _chunked_answer(self, reader: ChunkedReader, data: bytes) -> None:
+        try:
+            pieces = reader.feed(data)
+        except BadField as bad:
+            self.failed(Stage.PROTOCOL, str(bad))
+            return
+        wire = b""
+        if pieces:
+            whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            wire = chunk(whole) if self._chunk_answer else whole
+        if reader.done and self._chunk_answer:
+            wire += last_chunk(reader.trailers)
+        if wire:
+            self._client.transport.write(wire)
+        if reader.done:
+            self._complete(reader.surplus)
+
+    def client_full(self) -> None:
+        """The client does not keep up with the answer."""
+        if self._connection is not None:
+            self._connection.transport.pause_reading()
+        self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.send_stall)
+
+    def client_drained(self) -> None:
+        """The client takes more of the answer."""
+        if self._connection is not None:
+            self._connection.transport.resume_reading()
+        idle = self.snapshot.settings.limits.tunnel_idle if self.tunnel else self.entry.timeouts.idle
+        self._client.wait_until(self.plane.wheel.now + idle)
+
+    def _complete(self, surplus: bytes) -> None:
+        """The answer is whole.  The connection is fit for another exchange only if the request was sent whole too."""
+        connection, self._connection = self._connection, None
+        answer = self._answer
+        if connection is not None and answer is not None:
+            fit = answer.keep_alive and self.request_done and not surplus and answer.length != UNTIL_CLOSE
+            if fit and not connection.closed:
+                connection.release()
+            else:
+                connection.close()
+        self._finish()
+        self._client.answered(self)
+
+    # ------------------------------------------------------------------ WebSocket
+
+    def _switch(self, answer: Answer, rest: bytes) -> None:
+        """101: from here on bytes go through as they are, those that came with it included."""
+        wanted = self.request.upgrade.lower()
+        if not wanted or tokens([answer.upgrade]) != [wanted]:
+            self.failed(Stage.PROTOCOL, "the upstream switched protocols unasked")
+            return
+        if not self.plane.open_tunnel(self):
+            self.failed(Stage.OVERLOAD)
+            return
+        client = self._client
+        self._answer = answer
+        self.status = 101
+        self.keep_alive = False
+        lines = [answer.status_line, *answer.lines, b"Connection: Upgrade", b"Upgrade: " + answer.upgrade]
+        if self.shown:
+            lines.append(self.entry.labels[self.side])
+        lines += [b"X-Request-Id: " + self.request_id, b"", rest]
+        self.tunnel = True
+        client.transport.write(b"\r\n".join(lines))
+        client.tunnelled(self)
+        client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.tunnel_idle)
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Bytes from the client of a tunnel."""
+        if self._connection is not None:
+            self._connection.transport.write(data)
+            self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.tunnel_idle)
+
+    def tunnel_client_eof(self) -> None:
+        """The client has said its last; the upstream may go on."""
+        self._tunnel_client_eof = True
+        if self._connection is None or self._tunnel_upstream_eof:
+            self._client.close()
+        else:
+            self._connection.transport.write_eof()
+
+    # ------------------------------------------------------------------ trouble
+
+    def upstream_eof(self) -> bool:
+        """The upstream has said its last.  True keeps the other direction open."""
+        if self.tunnel:
+            self._tunnel_upstream_eof = True
+            if self._tunnel_client_eof:
+                self._client.close()
+                return False
+            self._client.transport.write_eof()
+            return True
+        if self._answer is not None and self._answer_left == UNTIL_CLOSE:
+            if self._chunk_answer:
+                self._client.transport.write(LAST_CHUNK)
+            self._complete(b"")
+        return False
+
+    def upstream_lost(self, connection: UpstreamConnection, error: Exception | None) -> None:
+        """The connection is gone, and we had not finished with it."""
+        if connection is not self._connection:
+            return  # a hidden answer's connection: `_deliver_held` will see that it is closed
+        if self.tunnel:
+            self._connection = None
+            if error is None:
+                self._client.close()
+            else:
+                self._client.reset()
+            return
+        if self._answer is not None:
+            self.failed(Stage.BODY)
+        else:
+            self.failed(Stage.HEAD if self.request_done else Stage.SEND)
+
+    def expired(self) -> None:
+        """The deadline of what this exchange waits for has passed."""
+        client = self._client
+        if self.tunnel:
+            client.close()
+        elif self._connection is None:
+            pool = self._pool
+            self.failed(Stage.CONNECT if pool is not None and pool.connecting else Stage.OVERLOAD)
+        elif self._answer is not None:
+            if client.write_paused:
+                self.plane.bump(WorkerSlot.SEND_STALLS)
+                client.reset()
+            else:
+                self.failed(Stage.BODY)
+        elif self.request_done or self._connection.write_paused:
+            self.failed(Stage.TIMEOUT)
+        else:
+            self.plane.bump(WorkerSlot.BODY_STALLS)
+            client.refuse(Refused(408, ErrorCode.BODY_STALL, "the request's body stopped coming"))
+
+    def failed(self, stage: Stage, detail: str = "") -> None:
+        """A try has failed: count it, and do what the rule says."""
+        pool = self._pool
+        if pool is not None:
+            self.plane.counters.slots[pool.block + EndpointBlock.ERRORS + stage] += 1
+        connection = self._let_go()
+        answered = self._answer is not None
+        stale = self._stale_possible and not self._seen_answer and stage in {Stage.HEAD, Stage.SEND} and connection
+        what = Try(
+            side=self.side,
+            tries=self._tries,
+            repeatable=self.request.method in IDEMPOTENT or self.entry.idempotent,
+            replayable=self._replayable,
+            delivered=self._sent,
+            answered=answered,
+            stale=bool(stale),
+            in_budget=self._repeating or self.plane.may_repeat(),
+            other_endpoint=self._other_endpoint(),
+            fallback=self.entry.fallback,
+        )
+        if answered:
+            self._cut()
+            return
+        match after_failure(stage, what):
+            case Next.AGAIN:
+                self._again(stale=what.stale)
+            case Next.FALLBACK:
+                self._fall_back(stage)
+            case Next.TELL:
+                if self._held is not None:
+                    self._deliver_held()
+                else:
+                    self._client.refuse(Refused(stage.status, STAGE_CODES[stage], detail or stage_detail(stage)))
+
+    def _let_go(self) -> bool:
+        """Drop the connection or the place in the line; was there a connection?"""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if not connection.closed:
+                connection.abort()
+            return True
+        if self._pool is not None:
+            self._pool.leave(self)
+        return False
+
+    def _other_endpoint(self) -> bool:
+        pool = self._pool
+        if pool is None:
+            return False
+        destination: Destination = self.entry.destinations[self.side]  # type: ignore[assignment]
+        self._tried = (*self._tried, pool)
+        return any(other not in self._tried for pools in destination.sites.values() if pool in pools for other in pools)
+
+    def _again(self, *, stale: bool) -> None:
+        plane = self.plane
+        if stale:
+            plane.bump(WorkerSlot.STALE_RETRIES)
+            self._tried = ()
+        else:
+            self._count_repeat()
+        self._sent = False
+        pool = self._pool
+        if stale and pool is not None:
+            # What else is idle there is probably as dead: ask for a connection of its own.
+            self._tries += 1
+            if pool.wait(self):
+                self._client.wait_until(plane.wheel.now + self.entry.timeouts.connect + 0.2)
+            else:
+                self.failed(Stage.OVERLOAD)
+            return
+        self._dispatch()
+
+    def _count_repeat(self) -> None:
+        self.plane.bump(WorkerSlot.RETRIES)
+        if not self._repeating:
+            self._repeating = True
+            self.plane.repeats += 1
+
+    def _fall_back(self, cause: int) -> None:
+        self.plane.counters.slots[self.entry.block + RouteBlock.FALLBACKS + cause] += 1
+        self._count_repeat()
+        self._sent = False
+        self._move_to(_LEGACY, Reason.FALLBACK)
+        self._dispatch()
+
+    def _fall_back_from(self, answer: Answer, rest: bytes) -> bool:
+        """Hide a bad answer of the new side if the rule allows; it is kept until legacy has a better one."""
+        what = Try(
+            side=self.side,
+            tries=self._tries,
+            repeatable=self.request.method in IDEMPOTENT or self.entry.idempotent,
+            replayable=self._replayable and self.request_done,
+            delivered=True,
+            in_budget=self._repeating or self.plane.may_repeat(),
+            fallback=self.entry.fallback,
+        )
+        if after_status(answer.status, what) is not Next.FALLBACK:
+            return False
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return False
+        connection.transport.pause_reading()
+        self._held = (connection, answer, rest, self.side, self.reason)
+        self._fall_back(RouteBlock.STATUS_CAUSE)
+        return True
+
+    def _drop_held(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and not held[0].closed:
+            held[0].abort()
+
+    def _deliver_held(self) -> None:
+        """Legacy could do no better: the client gets the original answer."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        connection, answer, rest, side, reason = held
+        self._move_to(side, reason)
+        self._connection = connection
+        connection.exchange = self
+        self._replayable = False
+        self._final_head(answer, rest)
+        if self._connection is not connection:
+            return  # all of the answer was at hand
+        if connection.closed:
+            self.failed(Stage.BODY)
+        else:
+            connection.transport.resume_reading()
+
+    def _cut(self) -> None:
+        """The answer broke off: the client must be able to see it."""
+        self._finish(broken=True)
+        self._client.cut(clean_end_possible=self._answer_left == UNTIL_CLOSE and not self._chunk_answer)
+
+    def abandon(self, status: int = 0) -> None:
+        """The client is gone or was refused: let the upstream go at once, and count."""
+        self._let_go()
+        self._drop_held()
+        if status:
+            self.status = status
+        self._finish()
+
+    # ------------------------------------------------------------------ the last step
+
+    def _finish(self, *, broken: bool = False) -> None:
+        """Every path ends here, once."""
+        if not self._counted:
+            return  # refused before it had a route
+        self._counted = False
+        plane = self.plane
+        entry = self.entry
+        side = self.side
+        took = perf_counter() - self.started
+        slots = plane.counters.slots
+        block = entry.block
+        slots[block + RouteBlock.IN_FLIGHT + side] -= 1
+        slots[block + side * RouteBlock.SIDE_REQUESTS + (self.status // 100) * 16 + self.reason] += 1
+        plane.observe(block + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS, took)
+        plane.active -= 1
+        if self._repeating:
+            self._repeating = False
+            plane.repeats -= 1
+        if self.tunnel:
+            plane.close_tunnel(self)
+        if plane.access_log is not None:
+            plane.access_log.put(self, took, broken=broken)
+
+    def _identify(self) -> bytes:
+        given = self.request.request_id
+        if given and len(given) <= _REQUEST_ID_MOST:
+            return given
+        return self.plane.next_request_id()
+
+    @property
+    def answering(self) -> bool:
+        """Has the client seen some of an answer?"""
+        return self._answer is not None
+
+    def exposed(self) -> bytes:
+        """The lines that tell the client who was asked, each with its CRLF; empty when it is not to know."""
+        if not self._prepared or not self.shown:
+            return b""
+        return self.entry.labels[self.side] + b"\r\n"
+
+    @property
+    def shown(self) -> bool:
+        """Is the client told which side answered?"""
+        expose = self.entry.expose
+        return expose is Expose.ALWAYS or (expose is Expose.TRUSTED and self._client.trusted)
+
+    @property
+    def client_address(self) -> str:
+        """Who asked, for the access log."""
+        return self._client.address_text
+
+    @property
+    def pool_key(self) -> str:
+        """The endpoint that was asked last, for the access log."""
+        return "" if self._pool is None else self._pool.key
+
+    def cut_tunnel(self) -> None:
+        """A rolled-back tunnel's time is over."""
+        self.plane.bump(WorkerSlot.TUNNELS_CLOSED_BY_ROLLBACK)
+        self._client.close()

@@ -1,0 +1,463 @@
+"""Heads of messages: bytes in, one unambiguous meaning or a refusal out.  No sockets.
+
+Strict on purpose: CRLF only, one space between the parts of a first line, nothing that two readers could read
+differently.  Lines are judged by `router.core.headers` and the verdicts are remembered in a bounded dictionary, since
+most lines of most requests have been seen before; a verdict depends on the line alone, so remembering is safe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from router.core.headers import (
+    TOKEN,
+    BadField,
+    Field,
+    Kind,
+    bare_host,
+    content_length,
+    nominated,
+    request_field,
+    response_field,
+    tokens,
+    valid_host,
+    without,
+)
+from router.core.model import Limits
+from router.telemetry import ErrorCode
+
+CHUNKED: Final = -1
+"""Body length of a chunked message."""
+UNTIL_CLOSE: Final = -2
+"""Body length of an answer that ends with its connection."""
+
+_MEMORY_LINES: Final = 8192
+_MEMORY_LINE: Final = 512
+"""Lines remembered, and the longest of them in bytes: at most about 4 MiB a worker."""
+
+_COMMON_METHODS: Final = frozenset(
+    {b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"}
+)
+_METHOD_LENGTH: Final = 32
+_BODILESS: Final = frozenset({204, 304})
+_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+\Z")
+_RAW_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e\x80-\xff]+\Z")
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]*)(.*)\Z", re.DOTALL)
+_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\Z")
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]\Z")
+BARE_LF: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+"""A line end that is only half of one; CR as the very last byte may yet become whole."""
+
+_NEVER_REMEMBERED: Final = frozenset({Kind.REQUEST_ID, Kind.FORWARDED_FOR})
+"""Lines that hardly ever come twice."""
+
+# Members of an Enum cost a look-up each on the hot path; these are the same objects.
+_PASS: Final = Kind.PASS
+_DROP: Final = Kind.DROP
+_HOST: Final = Kind.HOST
+_SUBJECT: Final = Kind.SUBJECT
+_KEEP_ALIVE: Final = Kind.KEEP_ALIVE_TOKENS
+_DATE: Final = Kind.DATE
+_EXPECT: Final = Kind.EXPECT
+_LENGTH: Final = Kind.LENGTH
+
+
+class Refused(Exception):
+    """A message that is not let through: the status and code for the client, and why, for people."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class Request:
+    """The head of one request.  Rare facts live as class defaults, so that common requests set few attributes."""
+
+    method = b""
+    target = b""
+    """As sent, or the origin form of an absolute target."""
+    first_line = b""
+    minor = 1
+    host = b""
+    """The Host value as sent on; empty only in HTTP/1.0."""
+    length = 0
+    """Body length in bytes, or CHUNKED."""
+    keep_alive = True
+    lines: list[bytes]
+    """The header lines that are passed on, without those the router sets."""
+    named: dict[bytes, bytes] | None = None
+    """Values that may be a subject, by lower-case name; the first line of each name."""
+    forwarded_for: bytes = b""
+    forwarded_proto: bytes = b""
+    forwarded_host: bytes = b""
+    request_id: bytes = b""
+    override: bytes = b""
+    upgrade: bytes = b""
+    """The protocol of a WebSocket upgrade, else empty."""
+    expects = False
+    trailers_wanted = False
+    last_hop = False
+    """Max-Forwards is 0 on OPTIONS or TRACE: the router itself has to answer."""
+
+
+class Answer:
+    """The head of one answer."""
+
+    status = 0
+    minor = 1
+    status_line = b""
+    lines: list[bytes]
+    length = UNTIL_CLOSE
+    keep_alive = True
+    bodiless = False
+    """True: no body by rule (HEAD, 1xx, 204, 304), whatever the head says about a length."""
+    dated = False
+    upgrade: bytes = b""
+
+
+PASSES: Final = Field(Kind.PASS, b"", b"", b"")
+"""Remembered for every line that is sent on exactly as it came."""
+
+
+class Memory:
+    """Remembers verdicts on lines; forgets everything when full, which costs a microsecond a line once."""
+
+    __slots__ = ("requests", "responses", "statuses", "subject_names")
+
+    def __init__(self, subject_names: Collection[bytes] = ()) -> None:
+        self.subject_names = frozenset(subject_names)
+        self.requests: dict[bytes, Field] = {}
+        self.responses: dict[bytes, Field] = {}
+        self.statuses: dict[bytes, tuple[int, int, bytes]] = {}
+
+    def request(self, line: bytes) -> Field:
+        """The verdict on a line not remembered yet."""
+        return self._keep(self.requests, line, request_field(line, self.subject_names))
+
+    def response(self, line: bytes) -> Field:
+        """The same for a line of an answer."""
+        return self._keep(self.responses, line, response_field(line))
+
+    def _keep(self, known: dict[bytes, Field], line: bytes, field: Field) -> Field:
+        if field.kind not in _NEVER_REMEMBERED and len(line) <= _MEMORY_LINE:
+            if len(known) >= _MEMORY_LINES:
+                known.clear()
+            known[line] = PASSES if field.kind is Kind.PASS and field.line == line else field
+        return field
+
+    def status(self, line: bytes) -> tuple[int, int, bytes]:
+        """(status, minor version, status line to send on) of a status line; raises `BadField`."""
+        found = _STATUS.match(line)
+        if found is None:
+            raise BadField("the status line is malformed")
+        if len(self.statuses) >= _MEMORY_LINES:
+            self.statuses.clear()
+        known = (int(found[2]), int(found[1]), b"HTTP/1.1 %b %b" % (found[2], found[3] or b""))
+        self.statuses[line] = known
+        return known
+
+
+def parse_request(head: bytes, memory: Memory, limits: Limits, *, non_ascii_target: bool = False) -> Request:
+    """The request whose head this is (without its closing empty line); raises `Refused`."""
+    lines = head.split(b"\r\n")
+    if len(lines) - 1 > limits.fields:
+        raise Refused(431, ErrorCode.HEAD_TOO_LARGE, f"more than {limits.fields} header lines")
+    request = Request()
+    _first_line(lines[0], request, limits, non_ascii_target=non_ascii_target)
+    try:
+        special = _sort_request_lines(lines, request, memory, limits)
+        if special is not None:
+            _apply(special, request)
+    except BadField as bad:
+        raise Refused(400, ErrorCode.BAD_REQUEST, str(bad)) from None
+    return request
+
+
+def _first_line(line: bytes, request: Request, limits: Limits, *, non_ascii_target: bool) -> None:
+    if len(line) > limits.request_line:
+        raise Refused(414, ErrorCode.TARGET_TOO_LONG, f"the request line is longer than {limits.request_line} bytes")
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise Refused(400, ErrorCode.BAD_REQUEST, "the request line is not three words with one space between them")
+    method, target, version = parts
+    if version == b"HTTP/1.1":
+        pass
+    elif version == b"HTTP/1.0":
+        request.minor = 0
+        request.keep_alive = False
+    elif _VERSION.match(version):
+        raise Refused(505, ErrorCode.BAD_VERSION, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    else:
+        raise Refused(400, ErrorCode.BAD_REQUEST, "the request line does not end in an HTTP version")
+    if method not in _COMMON_METHODS:
+        _check_method(method)
+    if not (_RAW_TARGET if non_ascii_target else _TARGET).match(target):
+        raise Refused(400, ErrorCode.BAD_REQUEST, "the request target has a character that is not allowed")
+    request.method = method
+    request.target = target
+    request.first_line = line if request.minor else b"%b %b HTTP/1.1" % (method, target)
+    if target[0] != 0x2F:
+        _unusual_target(request)
+
+
+def _check_method(method: bytes) -> None:
+    if not TOKEN.match(method):
+        raise Refused(400, ErrorCode.BAD_REQUEST, "the method is not a token")
+    if method == b"CONNECT":
+        raise Refused(405, ErrorCode.CONNECT_REFUSED, "this is no tunnelling proxy")
+    if len(method) > _METHOD_LENGTH:
+        raise Refused(501, ErrorCode.BAD_REQUEST, f"the method is longer than {_METHOD_LENGTH} bytes")
+
+
+def _unusual_target(request: Request) -> None:
+    """`*` for OPTIONS, or absolute form, whose authority replaces Host (RFC 9112 section 3.2.2)."""
+    if request.target == b"*":
+        if request.method != b"OPTIONS":
+            raise Refused(400, ErrorCode.BAD_REQUEST, "the target * is for OPTIONS only")
+        return
+    found = _ABSOLUTE.match(request.target)
+    if found is None:
+        raise Refused(400, ErrorCode.BAD_REQUEST, "the request target is neither a path nor an http URI")
+    if not valid_host(found[1]):
+        raise Refused(400, ErrorCode.BAD_REQUEST, "the authority of the request target is malformed")
+    rest = found[2]
+    if not rest and request.method == b"OPTIONS":
+        rest = b"*"
+    elif not rest.startswith(b"/"):
+        rest = b"/" + rest
+    request.host = found[1]
+    request.target = rest
+    request.first_line = b"%b %b HTTP/1.1" % (request.method, rest)
+
+
+def _sort_request_lines(
+    lines: list[bytes], request: Request, memory: Memory, limits: Limits
+) -> dict[Kind, list[Field]] | None:
+    """Passes common lines on; gathers those that mean something to the router by kind."""
+    known = memory.requests.get
+    kept: list[bytes] = []
+    keep = kept.append
+    special: dict[Kind, list[Field]] | None = None
+    named: dict[bytes, bytes] | None = None
+    authority = request.host
+    host: bytes | None = None
+    del lines[0]
+    for line in lines:
+        field = known(line)
+        if field is PASSES:
+            keep(line)
+            continue
+        if field is None:
+            if len(line) > limits.request_line:
+                raise Refused(431, ErrorCode.HEAD_TOO_LARGE, f"a header line is longer than {limits.request_line} bytes")
+            field = memory.request(line)
+        kind, name, value, line = field  # noqa: PLW2901  # the line as it is sent on
+        if kind is _HOST:
+            if host is not None or not valid_host(value):
+                raise BadField("Host is malformed" if host is None else "more than one Host")
+            host = value
+            keep(b"Host: " + authority if authority else line)
+        elif kind is _SUBJECT:
+            keep(line)
+            if named is None:
+                named = {name: value}
+            else:
+                named.setdefault(name, value)
+        elif kind is _PASS:
+            keep(line)
+        elif kind is _KEEP_ALIVE:
+            request.keep_alive = True
+        elif kind is not _DROP:
+            if special is None:
+                special = {}
+            special.setdefault(kind, []).append(field)
+            if kind is _EXPECT and request.minor:
+                keep(line)
+    request.lines = kept
+    request.named = named
+    request.host = _authority(authority, host, request)
+    return special
+
+
+def _authority(authority: bytes, host: bytes | None, request: Request) -> bytes:
+    """The host that counts: the target's if it names one, which does not excuse a missing Host line."""
+    if host is not None:
+        return authority or host
+    if request.minor:
+        raise BadField("an HTTP/1.1 request needs exactly one Host")
+    if authority:
+        request.lines.append(b"Host: " + authority)
+    return authority
+
+
+def _apply(special: dict[Kind, list[Field]], request: Request) -> None:
+    """What the less common lines mean."""
+    get = special.get
+    _body(get(Kind.LENGTH, []), get(Kind.CODING, []), request)
+    connection = [field.value for field in get(Kind.CONNECTION, ())]
+    if connection:
+        _connection(connection, special, request)
+    for kind, attribute in _SINGLE.items():
+        if fields := get(kind):
+            setattr(request, attribute, fields[-1].value)
+    if fields := get(Kind.FORWARDED_FOR):
+        request.forwarded_for = b", ".join(field.value for field in fields if field.value)
+    if fields := get(Kind.MAX_FORWARDS):
+        _max_forwards(fields[-1], request)
+    if fields := get(Kind.EXPECT):
+        request.expects = bool(request.minor) and any(field.value.lower() == b"100-continue" for field in fields)
+
+
+def _max_forwards(field: Field, request: Request) -> None:
+    """RFC 9110 section 7.6.2: one less on OPTIONS and TRACE; other methods and nonsense pass unchanged."""
+    if request.method not in {b"OPTIONS", b"TRACE"} or not field.value.isdigit() or len(field.value) > 9:
+        request.lines.append(field.line)
+    elif int(field.value) == 0:
+        request.last_hop = True
+    else:
+        request.lines.append(b"Max-Forwards: %d" % (int(field.value) - 1))
+
+
+_SINGLE: Final = {
+    Kind.FORWARDED_PROTO: "forwarded_proto",
+    Kind.FORWARDED_HOST: "forwarded_host",
+    Kind.REQUEST_ID: "request_id",
+    Kind.OVERRIDE: "override",
+}
+
+
+def _body(lengths: list[Field], codings: list[Field], request: Request) -> None:
+    """RFC 9112 section 6.3 for requests, with every ambiguity refused."""
+    if codings:
+        if lengths:
+            raise BadField("both Content-Length and Transfer-Encoding")
+        if not request.minor:
+            raise BadField("Transfer-Encoding in HTTP/1.0")
+        _only_chunked([field.value for field in codings])
+        request.length = CHUNKED
+    elif lengths:
+        if len(lengths) > 1:
+            raise BadField("more than one Content-Length")
+        request.length = content_length(lengths[0].value)
+
+
+def _only_chunked(values: list[bytes]) -> None:
+    if len(values) == 1 and values[0].lower() == b"chunked":
+        return
+    codings = tokens(values)
+    known = all(TOKEN.match(coding.partition(b";")[0].strip(b" \t")) for coding in codings)
+    if codings and known and codings[-1] == b"chunked" and codings.count(b"chunked") == 1 and len(values) == 1:
+        raise Refused(501, ErrorCode.UNKNOWN_CODING, "no transfer coding but chunked is understood")
+    raise BadField("Transfer-Encoding is not exactly chunked")
+
+
+def _connection(values: list[bytes], special: dict[Kind, list[Field]], request: Request) -> None:
+    options = tokens(values)
+    if b"close" in options:
+        request.keep_alive = False
+    elif b"keep-alive" in options:
+        request.keep_alive = True
+    if names := nominated(values):
+        request.lines = without(request.lines, names)
+        if request.named:
+            request.named = {name: value for name, value in request.named.items() if name not in names}
+        for kind, name in ((Kind.EXPECT, b"expect"), (Kind.MAX_FORWARDS, b"max-forwards")):
+            if name in names:
+                special.pop(kind, None)
+    if b"te" in options and b"trailers" in tokens(field.value for field in special.get(Kind.TE, ())):
+        request.trailers_wanted = True
+    upgrades = special.get(Kind.UPGRADE, [])
+    if b"upgrade" in options and request.minor and request.method == b"GET" and request.length == 0:
+        wanted = tokens(field.value for field in upgrades)
+        if wanted == [b"websocket"]:
+            request.upgrade = upgrades[0].value
+
+
+def parse_answer(head: bytes, memory: Memory, limits: Limits, method: bytes) -> Answer:
+    """The answer to a request of this method; raises `BadField` when it is not one unambiguous message."""
+    lines = head.split(b"\r\n")
+    if len(lines) - 1 > limits.fields:
+        raise BadField(f"more than {limits.fields} header lines")
+    answer = Answer()
+    status = memory.statuses.get(lines[0]) or memory.status(lines[0])
+    answer.status, answer.minor, answer.status_line = status
+    if not answer.minor:
+        answer.keep_alive = False
+    lengths: list[bytes] | None = None
+    codings: list[bytes] | None = None
+    connection: list[bytes] | None = None
+    known = memory.responses.get
+    kept: list[bytes] = []
+    keep = kept.append
+    del lines[0]
+    for line in lines:
+        field = known(line)
+        if field is PASSES:
+            keep(line)
+            continue
+        if field is None:
+            if len(line) > limits.request_line:
+                raise BadField("a header line is too long")
+            field = memory.response(line)
+        kind, _, value, line = field  # noqa: PLW2901  # the line as it is sent on
+        if kind is _LENGTH:
+            lengths = [value] if lengths is None else [*lengths, value]
+        elif kind is _DATE:
+            answer.dated = True
+            keep(line)
+        elif kind is _KEEP_ALIVE:
+            answer.keep_alive = True
+        elif kind is _PASS:
+            keep(line)
+        elif kind is Kind.CODING:
+            codings = [value] if codings is None else [*codings, value]
+        elif kind is Kind.CONNECTION:
+            connection = [value] if connection is None else [*connection, value]
+        elif kind is Kind.UPGRADE:
+            answer.upgrade = value
+    answer.lines = kept
+    if connection is not None:
+        _answer_connection(connection, answer)
+    answer.length = _answer_length(lengths, codings, answer, method)
+    return answer
+
+
+def _answer_connection(values: list[bytes], answer: Answer) -> None:
+    options = tokens(values)
+    if b"close" in options:
+        answer.keep_alive = False
+    elif b"keep-alive" in options:
+        answer.keep_alive = True
+    if names := nominated(values) - {b"upgrade"}:
+        answer.lines = without(answer.lines, names)
+
+
+def _answer_length(lengths: list[bytes] | None, codings: list[bytes] | None, answer: Answer, method: bytes) -> int:
+    """RFC 9112 section 6.3 for answers, with every ambiguity refused.
+
+    For answers that have no body by rule the result is 0; their Content-Length, which describes what GET would
+    have sent, is passed on for HEAD and 304.
+    """
+    if codings is not None:
+        if lengths is not None:
+            raise BadField("both Content-Length and Transfer-Encoding")
+        if not answer.minor:
+            raise BadField("Transfer-Encoding in HTTP/1.0")
+        if len(codings) > 1 or codings[0].lower() != b"chunked":
+            raise BadField("Transfer-Encoding is not exactly chunked")
+    length = UNTIL_CLOSE if codings is None else CHUNKED
+    if lengths is not None:
+        if len(lengths) > 1:
+            raise BadField("more than one Content-Length")
+        length = content_length(lengths[0])
+    status = answer.status
+    answer.bodiless = method == b"HEAD" or status in _BODILESS or status < 200
+    if not answer.bodiless:
+        return length
+    if length >= 0 and status >= 200 and status != 204:
+        answer.lines.append(b"Content-Length: %d" % length)
+    return 0

@@ -1,0 +1,187 @@
+"""What all connections of one worker share: the snapshot in force, pools, counters, the wheel, the limits' ledgers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from bisect import bisect_left
+from collections.abc import Coroutine
+from email.utils import formatdate
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+from router.core.attempt import in_budget
+from router.core.wire import endpoint_key
+from router.planes.embedded.deadlines import Wheel
+from router.planes.embedded.heads import Memory
+from router.planes.embedded.pools import PoolStore
+from router.telemetry import DURATION_BOUNDS, RouteBlock, WorkerSlot
+
+if TYPE_CHECKING:
+    from router.planes.embedded.accesslog import AccessLog
+    from router.planes.embedded.client import ClientConnection
+    from router.planes.embedded.counters import Counters
+    from router.planes.embedded.exchange import Exchange
+    from router.planes.embedded.snapshot import Snapshot
+
+_SUM: Final = len(DURATION_BOUNDS) + 1
+_TOO_LARGE: Final = frozenset({413, 414, 431})
+_BAD: Final = frozenset({400, 405, 501, 505})
+
+
+class Plane:
+    """One worker's data plane, without its listening socket and its control channel."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, access_log: AccessLog | None = None) -> None:
+        self.loop = loop
+        self.counters = counters
+        self.access_log = access_log
+        self.wheel = Wheel(loop)
+        self.memory = Memory()
+        self.pools = PoolStore(self)
+        self.snapshot: Snapshot
+        self.ready = False
+        self.draining = False
+        self.active = 0
+        """Exchanges under way."""
+        self.repeats = 0
+        """Of these, how many are being tried again."""
+        self.clients: set[ClientConnection] = set()
+        self.tunnels: set[Exchange] = set()
+        self.date_line = b""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._id_prefix = os.urandom(8).hex().encode()
+        self._id_count = 0
+        self._tell_date()
+
+    # ------------------------------------------------------------------ snapshots
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Route by this snapshot from the next request on."""
+        if not self.ready or snapshot.subject_names != self.snapshot.subject_names:
+            self.memory = Memory(snapshot.subject_names)
+        changed = not self.ready or snapshot.structure != self.snapshot.structure
+        self.snapshot = snapshot
+        self.ready = True
+        self.counters.slots[WorkerSlot.REVISION] = snapshot.revision
+        if changed:
+            self.pools.keep_only(
+                {
+                    endpoint_key(upstream.name, endpoint)
+                    for upstream in snapshot.settings.upstreams.values()
+                    for endpoint in upstream.endpoints
+                }
+            )
+        self._recall_tunnels(snapshot)
+
+    def _recall_tunnels(self, snapshot: Snapshot) -> None:
+        """Tunnels on the new side of a route that was rolled back drain; after a while they are closed."""
+        drain = snapshot.settings.limits.tunnel_drain
+        if not drain:
+            return
+        for exchange in self.tunnels:
+            if exchange.side and snapshot.rolled_back(exchange.entry.name):
+                self.loop.call_later(drain, self._close_recalled, exchange)
+
+    def _close_recalled(self, exchange: Exchange) -> None:
+        if exchange in self.tunnels and self.snapshot.rolled_back(exchange.entry.name):
+            exchange.cut_tunnel()
+
+    # ------------------------------------------------------------------ connections
+
+    def admit(self, client: ClientConnection) -> bool:
+        """Count a new connection; False when there are too many."""
+        self.bump(WorkerSlot.ACCEPTED)
+        self.clients.add(client)
+        self.count(WorkerSlot.CONNECTIONS, 1)
+        if len(self.clients) > self.snapshot.settings.limits.connections:
+            self.bump(WorkerSlot.REFUSED_CONNECTIONS)
+            return False
+        return True
+
+    def gone(self, client: ClientConnection) -> None:
+        """A client connection is closed."""
+        if client in self.clients:
+            self.clients.discard(client)
+            self.count(WorkerSlot.CONNECTIONS, -1)
+
+    def open_tunnel(self, exchange: Exchange) -> bool:
+        """Count a new tunnel; False when there are too many."""
+        if len(self.tunnels) >= self.snapshot.settings.limits.tunnels:
+            self.bump(WorkerSlot.TUNNELS_REFUSED)
+            return False
+        self.tunnels.add(exchange)
+        self.count(exchange.entry.block + RouteBlock.TUNNELS + exchange.side, 1)
+        return True
+
+    def close_tunnel(self, exchange: Exchange) -> None:
+        """A tunnel is closed."""
+        if exchange in self.tunnels:
+            self.tunnels.discard(exchange)
+            self.count(exchange.entry.block + RouteBlock.TUNNELS + exchange.side, -1)
+
+    def may_repeat(self) -> bool:
+        """Does the budget allow one more repeat?"""
+        if in_budget(self.repeats, self.active):
+            return True
+        self.bump(WorkerSlot.BUDGET_REFUSALS)
+        return False
+
+    # ------------------------------------------------------------------ counting
+
+    def bump(self, slot: WorkerSlot) -> None:
+        """One more of this."""
+        self.counters.slots[slot] += 1
+
+    def count(self, slot: int, change: int) -> None:
+        """Move a gauge."""
+        self.counters.slots[slot] += change
+
+    def count_refusal(self, status: int) -> None:
+        """The router refused a request by itself."""
+        if status in _BAD:
+            self.bump(WorkerSlot.BAD_REQUESTS)
+        elif status in _TOO_LARGE:
+            self.bump(WorkerSlot.TOO_LARGE)
+
+    def observe(self, base: int, seconds: float) -> None:
+        """Put a duration into its bucket and on the sum."""
+        slots = self.counters.slots
+        slots[base + bisect_left(DURATION_BOUNDS, seconds)] += 1
+        slots[base + _SUM] += int(seconds * 1_000_000)
+
+    def next_request_id(self) -> bytes:
+        """32 hexadecimal digits that no other worker makes."""
+        self._id_count += 1
+        return b"%b%016x" % (self._id_prefix, self._id_count)
+
+    # ------------------------------------------------------------------ tasks
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a coroutine that this plane owns and waits for at the end."""
+        task = self.loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _tell_date(self) -> None:
+        now = time()
+        self.date_line = b"Date: " + formatdate(now, usegmt=True).encode()
+        self._date_timer = self.loop.call_later(1.0 - now % 1.0, self._tell_date)
+
+    def drain(self) -> None:
+        """Take no more requests on open connections; those under way are finished."""
+        self.draining = True
+        for client in list(self.clients):
+            client.drain()
+        for pool in self.pools.all():
+            pool.retire()
+
+    async def close(self) -> None:
+        """End everything at once."""
+        self.wheel.close()
+        self._date_timer.cancel()
+        for client in list(self.clients):
+            client.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

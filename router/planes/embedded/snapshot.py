@@ -1,0 +1,219 @@
+"""What a worker routes by: one immutable snapshot, swapped in with one assignment.
+
+`Receiver` takes the lines of `router.core.wire` one at a time, so that a worker can serve requests in between, and
+gives a finished snapshot at the commit.  A delta makes a new snapshot that shares everything but the shares.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from hashlib import blake2b
+from ipaddress import ip_address, ip_network
+from typing import Any, Protocol
+
+from router.core.match import Matcher
+from router.core.model import Expose, Fallback, Route, Side, Timeouts
+from router.core.orders import Cause
+from router.core.split import SITE_SALT, header_names, links, seed_of
+from router.core.wire import Settings, content_hash, route_from_row, settings_from_message
+
+
+class Destination(Protocol):
+    """An upstream that this worker has pools for; made by the plane, kept over snapshots."""
+
+    name: str
+
+
+class RouteEntry:
+    """One route, ready for the hot path.  Immutable once built."""
+
+    __slots__ = (
+        "block", "chain", "destinations", "expose", "fallback", "idempotent", "index", "labels", "name", "route", "seed",
+        "site_seed", "timeouts", "unlisted",
+    )  # fmt: skip
+
+    def __init__(self, route: Route, block: int, index: int, destinations: tuple[Destination, Destination | None]) -> None:
+        self.route = route
+        self.name = route.name
+        self.block = block
+        self.index = index
+        self.destinations = destinations
+        """By side; None where no new service exists."""
+        self.chain = links(route.subject)
+        self.seed = seed_of(route.seed)
+        self.site_seed = seed_of(route.seed + SITE_SALT)
+        self.timeouts: Timeouts = route.timeouts
+        self.fallback: Fallback = route.fallback
+        self.idempotent = route.idempotent
+        self.expose = route.expose
+        self.unlisted = index < 0
+        self.labels = tuple(
+            b"X-Strangler-Side: %b\r\nX-Strangler-Route: %b" % (side.label.encode(), route.name.encode()) for side in Side
+        )
+        """By side: the lines that tell a client who answered."""
+
+
+class Snapshot:
+    """Everything in force at one revision."""
+
+    __slots__ = (
+        "by_name", "causes", "digest", "entries", "held_sites", "matcher", "networks", "revision", "settings", "shares",
+        "structure", "subject_names", "unlisted",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.digest = ""
+        self.structure = ""
+        self.settings: Settings
+        self.matcher: Matcher[RouteEntry] = Matcher()
+        self.entries: list[RouteEntry] = []
+        self.by_name: dict[str, RouteEntry] = {}
+        self.unlisted: RouteEntry
+        self.networks: tuple[Any, ...] = ()
+        self.subject_names: frozenset[bytes] = frozenset()
+        self.shares: array[int] = array("I")
+        self.causes: bytes = b""
+        self.held_sites: frozenset[str] = frozenset()
+
+    def trusts(self, address: str) -> bool:
+        """Is this peer in a trusted network?"""
+        if not self.networks:
+            return False
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self.networks)
+
+    def with_state(self, revision: int, shares: array[int], causes: bytes, held_sites: frozenset[str]) -> Snapshot:
+        """The same structure with another effective state."""
+        other = Snapshot.__new__(Snapshot)
+        for name in Snapshot.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.revision = revision
+        other.shares = shares
+        other.causes = causes
+        other.held_sites = held_sites
+        other.digest = content_hash(self.structure, shares, causes, held_sites)
+        return other
+
+    def rolled_back(self, name: str) -> bool:
+        """Is this route held on legacy, or gone?"""
+        entry = self.by_name.get(name)
+        return entry is None or self.causes[entry.index] == Cause.ROLLBACK
+
+
+class WireError(ValueError):
+    """Lines that do not make a snapshot; the message goes back to the sender."""
+
+
+class Pools(Protocol):
+    """Where destinations come from."""
+
+    def destination(self, settings: Settings, upstream: str) -> Destination:
+        """The destination of that name under these settings; the same object while its endpoints stay."""
+
+
+class Receiver:
+    """Collects one sender's lines.  `take` returns a snapshot when one is complete."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self._building: Snapshot | None = None
+        self._digest = blake2b(digest_size=16)
+        self._destinations: dict[str, Destination] = {}
+        self.slots = 0
+        """How many counter slots the snapshot being taken needs."""
+
+    def take(self, line: bytes, current: Snapshot | None) -> Snapshot | None:
+        """Take one line; raises `WireError`, after which the next line must be a `begin` or a `delta`."""
+        try:
+            message = json.loads(line)
+            operation = message["op"]
+            if operation == "delta":
+                return self._delta(message, current)
+            if operation == "begin":
+                self._begin(message)
+                return None
+            if self._building is None:
+                raise WireError("no snapshot has been begun")
+            return self._part(operation, message, line, self._building)
+        except WireError:
+            self._building = None
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            self._building = None
+            raise WireError(f"malformed: {type(error).__name__}: {error}") from error
+
+    def _begin(self, message: dict[str, Any]) -> None:
+        self._building = Snapshot()
+        self._building.revision = message["revision"]
+        self._digest = blake2b(digest_size=16)
+        self._destinations = {}
+        self.slots = message["slots"]
+
+    def _part(self, operation: str, message: dict[str, Any], line: bytes, building: Snapshot) -> Snapshot | None:
+        if operation == "settings":
+            self._digest.update(line)
+            self._settings(message, building)
+        elif operation == "routes":
+            self._digest.update(line)
+            for row in message["rows"]:
+                self._route(row, building)
+        elif operation == "state":
+            building.shares = array("I", message["shares"])
+            building.causes = bytes(message["causes"])
+            building.held_sites = frozenset(message["held_sites"])
+        elif operation == "commit":
+            return self._commit(message, building)
+        else:
+            raise WireError(f"unknown operation {operation!r}")
+        return None
+
+    def _settings(self, message: dict[str, Any], building: Snapshot) -> None:
+        settings = settings_from_message(message)
+        building.settings = settings
+        building.networks = tuple(ip_network(network, strict=False) for network in settings.trusted)
+        for name in settings.upstreams:
+            self._destinations[name] = self._pools.destination(settings, name)
+        nobody = Route(
+            name="unlisted", path="/", legacy=settings.legacy, timeouts=settings.timeouts, expose=settings.expose
+        )
+        building.unlisted = RouteEntry(
+            nobody, settings.unlisted_block, -1, (self._destinations[settings.legacy], None)
+        )
+
+    def _route(self, row: dict[str, Any], building: Snapshot) -> None:
+        route, block = route_from_row(row)
+        new = self._destinations[route.new] if route.new else None
+        entry = RouteEntry(route, block, len(building.entries), (self._destinations[route.legacy], new))
+        building.entries.append(entry)
+        building.by_name[route.name] = entry
+        building.matcher.add(route, entry)
+        building.subject_names |= header_names(entry.chain)
+
+    def _commit(self, message: dict[str, Any], building: Snapshot) -> Snapshot:
+        if not len(building.entries) == len(building.shares) == len(building.causes):
+            raise WireError("routes and shares do not belong together")
+        building.structure = self._digest.hexdigest()
+        building.digest = content_hash(building.structure, building.shares, building.causes, building.held_sites)
+        if building.digest != message["hash"]:
+            raise WireError("hash")
+        self._building = None
+        return building
+
+    @staticmethod
+    def _delta(message: dict[str, Any], current: Snapshot | None) -> Snapshot:
+        if current is None or current.revision != message["base"]:
+            raise WireError("base")
+        shares = current.shares[:]
+        causes = bytearray(current.causes)
+        for index, share, cause in message["changes"]:
+            shares[index] = share
+            causes[index] = cause
+        after = current.with_state(message["revision"], shares, bytes(causes), frozenset(message["held_sites"]))
+        if after.digest != message["hash"]:
+            raise WireError("hash")
+        return after

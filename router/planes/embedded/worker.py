@@ -1,0 +1,132 @@
+"""One worker process: a listening socket, a plane, and a channel on which it is told what to route by.
+
+It needs nobody to route.  At its start it takes the last good snapshot from disk if there is one, and begins to accept
+as soon as it has any snapshot; what was queued on the listening socket meanwhile is served then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from router.planes.embedded.accesslog import AccessLog
+from router.planes.embedded.channel import ChannelConnection, Taker
+from router.planes.embedded.client import ClientConnection
+from router.planes.embedded.counters import Counters
+from router.planes.embedded.plane import Plane
+from router.planes.embedded.snapshot import WireError
+
+_BACKLOG = 4096
+_POLL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How one worker runs.  `state` is None for a worker that stands alone."""
+
+    listener: socket.socket
+    number: int = 0
+    state: Path | None = None
+    lines: Iterable[bytes] = ()
+    """A snapshot to begin with, instead of the one on disk."""
+    access_log: str = ""
+    drain: float = 30.0
+    announce: str = ""
+    """Printed on standard output once requests are accepted."""
+
+
+async def serve(options: WorkerOptions) -> None:
+    """Run until SIGTERM or SIGINT, then drain."""
+    loop = asyncio.get_running_loop()
+    counters = _counters(options)
+    access_log = AccessLog(options.access_log, counters) if options.access_log else None
+    plane = Plane(loop, counters, access_log)
+    accepting = asyncio.Event()
+    taker = Taker(plane, options.number, accepting.set)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    gc.set_threshold(100_000, 20, 50)
+    _begin_with(taker, options)
+    channel = await _open_channel(taker, options)
+    server: asyncio.Server | None = None
+    waiting = {loop.create_task(stop.wait(), name="stop"), loop.create_task(accepting.wait(), name="first snapshot")}
+    _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    if accepting.is_set():
+        server = await loop.create_server(lambda: ClientConnection(plane), sock=options.listener, backlog=_BACKLOG)
+        if options.announce:
+            print(options.announce, flush=True)
+        await stop.wait()
+        server.close()
+        await _drain(plane, options.drain)
+    if channel is not None:
+        channel.close()
+    await plane.close()
+    if access_log is not None:
+        access_log.close()
+
+
+def _counters(options: WorkerOptions) -> Counters:
+    """Counters on disk; in memory when the disk does not have them, since traffic comes first."""
+    if options.state is None:
+        return Counters(None)
+    folder = options.state / "counters"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Counters(folder / f"worker-{options.number}.slots")
+    except OSError as error:
+        print(f"worker {options.number}: counting in memory only: {error}", file=sys.stderr, flush=True)
+        return Counters(None)
+
+
+def _begin_with(taker: Taker, options: WorkerOptions) -> None:
+    """Take a snapshot that is at hand; one that is damaged is as good as none."""
+    lines = options.lines
+    if options.state is not None:
+        try:
+            lines = (options.state / "snapshot.ndjson").read_bytes().splitlines(keepends=True)
+        except OSError:
+            return
+    receiver = taker.receiver()
+    try:
+        for line in lines:
+            snapshot = receiver.take(line, None)
+            if snapshot is not None:
+                taker.adopt(snapshot, receiver.slots)
+    except WireError as error:
+        print(f"worker {options.number}: the snapshot on disk is not usable: {error}", file=sys.stderr, flush=True)
+
+
+async def _open_channel(taker: Taker, options: WorkerOptions) -> asyncio.Server | None:
+    if options.state is None:
+        return None
+    folder = options.state / "workers"
+    folder.mkdir(parents=True, exist_ok=True)
+    # A socket's path may have 107 bytes; the folder's may have more, so it is named by a descriptor.
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    path = f"/proc/self/fd/{descriptor}/{options.number}.sock"
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.chmod(path, 0o600)
+    loop = asyncio.get_running_loop()
+    return await loop.create_unix_server(lambda: ChannelConnection(taker), sock=listener)
+
+
+async def _drain(plane: Plane, seconds: float) -> None:
+    """Let exchanges under way finish, for a limited time."""
+    plane.drain()
+    deadline = plane.loop.time() + seconds
+    while plane.clients and plane.loop.time() < deadline:
+        await asyncio.sleep(_POLL)

@@ -1,0 +1,145 @@
+"""Every metric, counter slot and log field, named once.
+
+Workers count in memory-mapped files of unsigned 64-bit slots, one file a worker; nobody but that worker writes it,
+and control adds the files up at a scrape.  The files outlive the processes, so a counter never runs backwards when
+a worker dies.  A *block* is a run of slots for one thing; `router.core.wire` carries each route's and endpoint's
+block offset to the workers, and the control side remembers which name owns which block for ever.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from router.core.attempt import Stage
+from router.core.decide import Reason
+
+MAGIC: Final = 0x53545247_4C523031
+"""First slot of a counter file ("STRGLR01"): tells the layout below from an older one."""
+
+CODE_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""Index: status // 100; `none` when the exchange ended before a head was passed on."""
+REASON_SLOTS: Final = 16
+"""Room for reasons: more than there are, so that a new one moves no slot."""
+DURATION_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds in seconds of the request duration's buckets; one more bucket takes what is above."""
+
+_SIDES: Final = 2
+
+
+class RouteBlock:
+    """Offsets within a route's block."""
+
+    REQUESTS: Final = 0
+    """[side][code class][reason]."""
+    SIDE_REQUESTS: Final = len(CODE_CLASSES) * REASON_SLOTS
+    DURATIONS: Final = REQUESTS + _SIDES * SIDE_REQUESTS
+    """[side]: the buckets, then the sum in microseconds."""
+    SIDE_DURATIONS: Final = len(DURATION_BOUNDS) + 2
+    FALLBACKS: Final = DURATIONS + _SIDES * SIDE_DURATIONS
+    """[cause]: a `Stage`, or STATUS_CAUSE."""
+    STATUS_CAUSE: Final = len(Stage)
+    FALLBACK_SLOTS: Final = 12
+    IN_FLIGHT: Final = FALLBACKS + FALLBACK_SLOTS
+    """[side]; a gauge: exchanges under way."""
+    TUNNELS: Final = IN_FLIGHT + _SIDES
+    """[side]; a gauge: open tunnels."""
+    SIZE: Final = TUNNELS + _SIDES
+
+
+FALLBACK_CAUSES: Final = (*(stage.label for stage in Stage), "status")
+
+
+class EndpointBlock:
+    """Offsets within an endpoint's block."""
+
+    ERRORS: Final = 0
+    """[stage]."""
+    OPEN: Final = 12
+    """A gauge: connections open."""
+    CONNECTS: Final = 13
+    REQUESTS: Final = 14
+    SIZE: Final = 16
+
+
+class WorkerSlot(IntEnum):
+    """Slots of the worker as a whole, at the beginning of the file."""
+
+    MAGIC = 0
+    REVISION = 1
+    """A gauge: the revision in force."""
+    PID = 2
+    CONNECTIONS = 3
+    """A gauge: client connections open."""
+    ACCEPTED = 4
+    REFUSED_CONNECTIONS = 5
+    """Over the limit of connections."""
+    BAD_REQUESTS = 6
+    """Refused with 400, 501 or 505: not one unambiguous HTTP request."""
+    TOO_LARGE = 7
+    """Refused with 413, 414 or 431."""
+    HEAD_TIMEOUTS = 8
+    BODY_STALLS = 9
+    SEND_STALLS = 10
+    IDLE_CLOSED = 11
+    CLIENT_GONE = 12
+    """Exchanges cancelled because the client went away."""
+    RETRIES = 13
+    BUDGET_REFUSALS = 14
+    TUNNELS_REFUSED = 15
+    TUNNELS_CLOSED_BY_ROLLBACK = 16
+    ACCESS_LOG_DROPPED = 17
+    ACCESS_LOG_WRITTEN = 18
+    LONGEST_STALL_US = 19
+    """A gauge: the longest turn of the event loop spent on taking in a snapshot."""
+    STALE_RETRIES = 20
+    REPEATS_ACTIVE = 21
+    """A gauge."""
+
+
+WORKER_SLOTS: Final = 64
+"""Where the first block begins."""
+
+
+class Metric:
+    """Prometheus metric names."""
+
+    REQUESTS: Final = "strangler_requests_total"
+    DURATION: Final = "strangler_request_duration_seconds"
+    UPSTREAM_ERRORS: Final = "strangler_upstream_errors_total"
+    FALLBACKS: Final = "strangler_fallbacks_total"
+    SHARE: Final = "strangler_share"
+    ORDERS: Final = "strangler_orders"
+    REVISION: Final = "strangler_revision"
+    RELOADS: Final = "strangler_config_reloads_total"
+    LAST_GOOD: Final = "strangler_config_last_good_timestamp_seconds"
+    ROLLBACK: Final = "strangler_rollback_seconds"
+    IN_FLIGHT: Final = "strangler_requests_in_flight"
+    TUNNELS: Final = "strangler_tunnels"
+    CONNECTIONS: Final = "strangler_client_connections"
+    UPSTREAM_CONNECTIONS: Final = "strangler_upstream_connections"
+    LIMITS: Final = "strangler_limit_events_total"
+    """{limit=...}: one series per countable WorkerSlot, its name in lower case."""
+
+
+REASONS: Final = tuple(reason.label for reason in Reason)
+
+
+class ErrorCode:
+    """Values of `X-Strangler-Error` and of the problem's `code`: the router's own answers."""
+
+    BAD_REQUEST: Final = "bad-request"
+    HEAD_TIMEOUT: Final = "head-timeout"
+    BODY_STALL: Final = "body-stall"
+    BODY_TOO_LARGE: Final = "body-too-large"
+    TARGET_TOO_LONG: Final = "target-too-long"
+    HEAD_TOO_LARGE: Final = "head-too-large"
+    UNKNOWN_CODING: Final = "unknown-transfer-coding"
+    BAD_VERSION: Final = "unsupported-version"
+    CONNECT_REFUSED: Final = "connect-not-supported"
+    UPSTREAM_CONNECT: Final = "upstream-connect"
+    UPSTREAM_LOST: Final = "upstream-lost"
+    UPSTREAM_PROTOCOL: Final = "upstream-protocol"
+    UPSTREAM_TIMEOUT: Final = "upstream-timeout"
+    UPSTREAM_OVERLOAD: Final = "upstream-overload"
+    OVERLOAD: Final = "overload"
