@@ -131,7 +131,7 @@ def _limits(limits: Limits) -> Facts:
     return {f"limits.{field.name}": _limit(getattr(limits, field.name)) for field in model_fields(limits)}
 
 
-def _limit(value: float) -> str:
+def _limit(value: object) -> str:
     return write_duration(value) if isinstance(value, float) else str(value)
 
 

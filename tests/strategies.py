@@ -1,0 +1,333 @@
+"""Hypothesis strategies: valid tables and how they are written, and broken documents of every kind."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+
+from router.core.model import (
+    PPM,
+    DotRule,
+    Endpoint,
+    Expose,
+    Fallback,
+    Group,
+    Health,
+    Limits,
+    Route,
+    Shadow,
+    Site,
+    SlashRule,
+    Source,
+    SubjectSource,
+    Table,
+    Timeouts,
+    Upstream,
+)
+from router.core.units import write_duration
+
+EXAMPLE = b"""\
+version: 1
+
+upstreams:
+  monolith:
+    endpoints: [http://127.0.0.1:9001, http://127.0.0.1:9002]
+    health: {path: /healthz, interval: 2s, timeout: 1s, down: 3, up: 5}   # optional
+  catalog:
+    sites:                                  # instead of `endpoints`, when an upstream lives in several places
+      k8s-pangyo: [http://127.0.0.1:9101]
+      k8s-pyeongchon: [http://127.0.0.1:9201]
+
+sites:                                      # optional GSLB tier: weights of places, for all upstreams that use them
+  k8s-pangyo:     {weight: 60}
+  k8s-pyeongchon: {weight: 40, capacity: 50}   # capacity: percent of full traffic it is sized for (default 100)
+
+legacy: monolith                            # answers everything that no route sends elsewhere
+
+defaults:                                   # any route or group may say otherwise
+  subject: [header:X-User-Id, cookie:sid, client-ip]
+  timeout: 15s                              # head of the answer; `connect_timeout`, `idle_timeout` likewise
+  fallback: {on: [connect, 502, 503, 504]}  # or `fallback: off`
+
+groups:
+  catalog: {owner: team-catalog, new: catalog, cap: 50}
+
+routes:
+  - path: /v1/products/{productNo}
+    methods: [GET]                          # default: any
+    group: catalog
+    weight: 25                              # percent to the new side; up to two decimals; default 0
+  - path: /v1/products/search
+    methods: [GET, POST]
+    group: catalog
+    new: catalog
+    legacy: monolith                        # default: the top-level `legacy`
+    name: product-search                    # default: "GET /v1/products/{productNo}", the methods joined by ","
+    weight: 5
+    shadow: {percent: 10, compare: true}
+    rollout: careful                        # a plan by name, see rollouts
+  - path: /v1/carts/key={key}               # a segment may be partly literal
+    new: catalog
+  - path: /v1/display/{rest...}             # the trailing wildcard takes one or more segments
+    host: shop.example.com                  # default: any
+    new: catalog
+    weight: 100
+"""
+"""The example of the interface description, word for word."""
+
+# ---------------------------------------------------------------------------------------------- valid tables
+
+identifiers = st.from_regex(r"[A-Za-z0-9._-]{1,12}", fullmatch=True)
+hosts = st.from_regex(r"[a-z][a-z0-9]{0,8}(\.[a-z][a-z0-9]{0,8}){0,2}", fullmatch=True)
+texts = (
+    st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=12)
+    .filter(str.isprintable)
+    .filter(lambda text: "${" not in text)
+)
+names = texts.map(lambda text: text.translate({ord(quote): "_" for quote in "\"'`"})).filter(
+    lambda text: text == text.strip() and text != "unlisted"
+)
+percents = st.integers(0, 10_000).map(lambda hundredths: hundredths * 100)
+durations = st.one_of(
+    st.integers(1, 10_000).map(lambda milliseconds: milliseconds / 1000),
+    st.integers(1, 168 * 3600).map(float),
+)
+endpoints = st.builds(Endpoint, st.one_of(hosts, st.ip_addresses().map(str)), st.integers(1, 65535))
+endpoint_lists = st.lists(endpoints, min_size=1, max_size=3, unique=True).map(tuple)
+tokens = st.from_regex(r"[A-Za-z0-9!#$&*+.^_|~-]{1,8}", fullmatch=True)
+method_lists = st.lists(st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PURGE"]), unique=True)
+sources = st.one_of(
+    st.builds(SubjectSource, st.sampled_from([Source.HEADER, Source.COOKIE]), tokens),
+    st.just(SubjectSource(Source.CLIENT_IP)),
+)
+subjects = st.builds(
+    lambda chain, last: (*chain, *last),
+    st.lists(sources, min_size=1, max_size=3, unique=True),
+    st.sampled_from([(), (SubjectSource(Source.RANDOM),)]),
+)
+fallbacks = st.builds(Fallback, st.booleans(), st.frozensets(st.integers(400, 599), max_size=4))
+timeouts = st.builds(Timeouts, durations, durations, durations)
+healths = st.builds(
+    Health,
+    st.from_regex(r"/[a-z?=%]{0,8}", fullmatch=True),
+    durations,
+    durations,
+    st.integers(1, 1000),
+    st.integers(1, 1000),
+)
+limits = st.builds(
+    Limits,
+    **{
+        field.name: st.one_of(st.just(0.0), durations) if isinstance(field.default, float) else st.integers(0, 10**9)
+        for field in fields(Limits)
+    },
+)
+
+_segments = st.one_of(
+    st.from_regex(r"[A-Za-z0-9_~-]{1,6}", fullmatch=True),
+    st.sampled_from(["{id}", "key={key}", "{base}.json", "{one}...{two}", "a%2Fb", "x=1;y"]),
+)
+
+
+@st.composite
+def paths(draw: st.DrawFn, number: int) -> str:
+    """A template whose first segment makes it unlike any other."""
+    segments = draw(st.lists(_segments, max_size=3, unique_by=lambda text: text if "{" in text else object()))
+    end = draw(st.sampled_from(["", "", "/", "/{rest...}"]))
+    return f"/r{number}" + "".join(f"/{segment}" for segment in segments) + end
+
+
+@st.composite
+def upstream_maps(draw: st.DrawFn) -> dict[str, Upstream]:
+    site_names = st.sampled_from(["pangyo", "pyeongchon", "vm"])
+    places = st.one_of(
+        endpoint_lists.map(lambda flat: {"": flat}), st.dictionaries(site_names, endpoint_lists, min_size=1)
+    )
+    found = draw(st.dictionaries(identifiers, st.tuples(places, st.none() | healths), min_size=1, max_size=4))
+    return {name: Upstream(name, sites, health) for name, (sites, health) in found.items()}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    """Any table that a valid routes.yaml can say."""
+    upstreams = draw(upstream_maps())
+    upstream = st.sampled_from(sorted(upstreams))
+    sites = [name for each in upstreams.values() for name in each.sites if name]
+    group_names = draw(st.lists(identifiers, max_size=3, unique=True))
+    groups = {
+        name: Group(name, draw(st.just("") | texts), draw(st.none() | percents), draw(texts)) for name in group_names
+    }
+    route_names = draw(st.lists(names, max_size=4, unique=True))
+    return Table(
+        legacy=draw(upstream),
+        upstreams=upstreams,
+        routes=tuple(draw(_route(number, name, upstream, sorted(groups))) for number, name in enumerate(route_names)),
+        groups=groups,
+        sites={name: Site(name, draw(st.integers(1, 100)), draw(st.integers(1, 100))) for name in sites},
+        trusted=tuple(draw(st.lists(st.sampled_from(["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"]), unique=True))),
+        expose=draw(st.sampled_from(Expose)),
+        dot_segments=draw(st.sampled_from(DotRule)),
+        non_ascii_target=draw(st.booleans()),
+        via=draw(st.just("") | tokens.filter(lambda token: token != "off")),
+        timeouts=draw(timeouts),
+        limits=draw(limits),
+    )
+
+
+@st.composite
+def _route(draw: st.DrawFn, number: int, name: str, upstream: st.SearchStrategy[str], groups: list[str]) -> Route:
+    new = draw(st.none() | upstream)
+    return Route(
+        name=name,
+        path=draw(paths(number)),
+        legacy=draw(upstream),
+        methods=tuple(draw(method_lists)),
+        host=draw(st.just("") | hosts),
+        new=new,
+        weight=0 if new is None else draw(percents),
+        group=draw(st.sampled_from(["", *groups])),
+        seed=draw(texts),
+        subject=draw(subjects),
+        timeouts=draw(timeouts),
+        fallback=draw(fallbacks),
+        idempotent=draw(st.booleans()),
+        trailing_slash=draw(st.sampled_from(SlashRule)),
+        expose=draw(st.sampled_from(Expose)),
+        shadow=draw(st.none() | st.builds(Shadow, percents, st.booleans())),
+        rollout=draw(st.just("") | identifiers),
+    )
+
+
+# --------------------------------------------------------------------------------------------------- writing
+
+
+def written(table: Table) -> bytes:
+    """The table as a routes.yaml in which nothing is left to a default."""
+    return yaml.safe_dump(_document(table), allow_unicode=True, sort_keys=False).encode()
+
+
+def _document(table: Table) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "version": 1,
+        "upstreams": {name: _upstream(upstream) for name, upstream in table.upstreams.items()},
+        "legacy": table.legacy,
+        "expose": str(table.expose),
+        "defaults": _timeouts(table.timeouts),
+        "groups": {group.name: _without_nothing(_group(group)) for group in table.groups.values()},
+        "http": {
+            "dot_segments": str(table.dot_segments),
+            "non_ascii_target": table.non_ascii_target,
+            "via": table.via or False,
+        },
+        "limits": {key: _limit(value) for key, value in asdict(table.limits).items()},
+        "routes": [_without_nothing(_route_document(route)) for route in table.routes],
+    }
+    if table.sites:
+        document["sites"] = {s.name: {"weight": s.weight, "capacity": s.capacity} for s in table.sites.values()}
+    if table.trusted:
+        document["trusted"] = list(table.trusted)
+    return document
+
+
+def _upstream(upstream: Upstream) -> dict[str, Any]:
+    sites = {name: [str(endpoint) for endpoint in each] for name, each in upstream.sites.items()}
+    document: dict[str, Any] = {"endpoints": sites[""]} if "" in sites else {"sites": sites}
+    if upstream.health is not None:
+        times = {key: write_duration(getattr(upstream.health, key)) for key in ("interval", "timeout")}
+        document["health"] = asdict(upstream.health) | times
+    return document
+
+
+def _timeouts(each: Timeouts) -> dict[str, str]:
+    return {
+        "timeout": write_duration(each.head),
+        "connect_timeout": write_duration(each.connect),
+        "idle_timeout": write_duration(each.idle),
+    }
+
+
+def _limit(value: float) -> int | str:
+    return write_duration(value) if isinstance(value, float) and value else int(value)
+
+
+def _percent(ppm: int | None) -> int | float | None:
+    return None if ppm is None else ppm // 10_000 if ppm % 10_000 == 0 else ppm / 10_000
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {"owner": group.owner or None, "cap": _percent(group.cap), "seed": group.seed}
+
+
+def _route_document(route: Route) -> dict[str, Any]:
+    causes = ["connect"] * route.fallback.on_connect + sorted(route.fallback.statuses)
+    shadow = route.shadow and {"percent": _percent(route.shadow.percent), "compare": route.shadow.compare}
+    return {
+        "path": route.path,
+        "name": route.name,
+        "methods": list(route.methods) or None,
+        "host": route.host or None,
+        "group": route.group or None,
+        "new": route.new,
+        "legacy": route.legacy,
+        "weight": _percent(route.weight),
+        "seed": route.seed,
+        "subject": [str(source) for source in route.subject],
+        **_timeouts(route.timeouts),
+        "fallback": {"on": causes} if causes else False,
+        "idempotent": route.idempotent,
+        "trailing_slash": str(route.trailing_slash),
+        "expose": str(route.expose),
+        "shadow": shadow,
+        "rollout": route.rollout or None,
+    }
+
+
+def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if value is not None}
+
+
+# ------------------------------------------------------------------------------------------------ any bytes
+
+_VOCABULARY = """
+version upstreams endpoints sites health legacy defaults groups routes path methods group new weight name shadow
+percent compare rollout host subject timeout connect_timeout idle_timeout fallback on idempotent trailing_slash
+expose trusted limits http via dot_segments owner cap seed capacity interval down up head fields << ~ off yes
+.nan 1 25 0.5 1e9 0x1F 010 1:30 2024-01-01 2s GET connect monolith catalog http://a:1 ${HOME} ${ /v1/{id} /{rest...}
+"""
+WORDS = _VOCABULARY.split()
+_words = st.sampled_from(WORDS)
+_values = st.one_of(_words, st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5))
+_trees = st.recursive(
+    _values, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_words, inner, max_size=6), max_leaves=30
+)
+_tops = st.fixed_dictionaries({}, optional=dict.fromkeys(WORDS[:13], _trees))
+_scraps = st.sampled_from(
+    ["\t", "\n", "  ", "- ", ": ", "? ", "{", "}", "[", "]", "&a ", "*a", "<<: *a", "!!int ", "!x ", "'", '"', "|", ">",
+     "---\n", "%YAML 1.1\n", "#", "\\U00110000", "\x00", "\ufeff", "é", "\u2028", "\r", ",", "0b", "9" * 70]
+)  # fmt: skip
+
+
+@st.composite
+def _damaged(draw: st.DrawFn) -> bytes:
+    """The example with a few pieces cut out or put in."""
+    data = EXAMPLE
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        end = draw(st.integers(start, min(len(data), start + 40)))
+        piece = draw(st.one_of(st.binary(max_size=4), _scraps.map(str.encode), _words.map(str.encode)))
+        data = data[:start] + piece + data[end:]
+    return data
+
+
+any_bytes = st.one_of(
+    st.binary(max_size=200),
+    st.lists(_scraps | _words, max_size=30).map(lambda pieces: "".join(pieces).encode()),
+    _tops.map(lambda tree: yaml.safe_dump(tree, allow_unicode=True).encode(errors="replace")),
+    _damaged(),
+)
+"""Noise, almost-YAML, YAML that is no routes.yaml, and a routes.yaml that had an accident."""
+
+assert PPM == 1_000_000, "the percents above are written for parts per million"
