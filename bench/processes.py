@@ -72,10 +72,9 @@ def alive(pid: int) -> bool:
 def tree(root: int) -> list[int]:
     """`root` and all its descendants."""
     parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                parents.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
+    for pid in _everybody():
+        with contextlib.suppress(OSError):
+            parents.setdefault(int(_stat(pid)[1]), []).append(pid)
     found = [root]
     for pid in found:
         found.extend(parents.get(pid, ()))
@@ -97,16 +96,33 @@ def _stat(pid: int) -> list[str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    family = tree(process.pid) if process.poll() is None else []
+    """Asks first; what is left of the family, orphans in its session included, is killed and waited for."""
+    family = _family(process.pid)
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5)
-    for pid in family[1:]:
-        if alive(pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
     process.kill()
     process.wait()
+    for pid in family - {process.pid}:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while any(map(alive, family)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _family(root: int) -> set[int]:
+    """Before `root` is waited for: until then nobody else can get its number."""
+    members = {root, *tree(root)}
+    for pid in _everybody():
+        with contextlib.suppress(OSError):
+            if int(_stat(pid)[3]) == root:
+                members.add(pid)
+    return members
+
+
+def _everybody() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def _die_with_parent() -> None:

@@ -38,3 +38,19 @@ def test_nothing_that_was_started_is_left_behind(tmp_path: Path) -> None:
 
     assert 2 == len(family)
     assert not any(map(alive, family))
+
+
+def test_children_of_a_program_that_died_by_itself_are_ended_too(tmp_path: Path) -> None:
+    """A master that crashed leaves no workers behind."""
+    log = tmp_path / "log"
+    code = "import subprocess\nprint(subprocess.Popen(['sleep', '60']).pid, flush=True)\nprint('up', flush=True)"
+    with running([sys.executable, "-c", code], log) as pid:
+        wait_for("up", log)
+        deadline = time.monotonic() + 20
+        while alive(pid):
+            assert time.monotonic() < deadline, "the parent never ended"
+            time.sleep(0.01)
+        orphan = int(log.read_text().split()[0])
+        assert alive(orphan)
+
+    assert not alive(orphan)
