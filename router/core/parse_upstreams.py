@@ -30,10 +30,10 @@ def named(entry: Entry | None, kind: str, report: Report) -> list[Entry] | None:
 
 
 def keys(entry: Entry | None) -> frozenset[str] | None:
-    """The names a section defines; None when it cannot be read."""
+    """The names a section defines; None when it cannot be read or is empty, which is trouble enough."""
     if entry is None or not isinstance(entry.value, Mapping):
         return None
-    return frozenset(each.key for each in entry.value.entries)
+    return frozenset(each.key for each in entry.value.entries) or None
 
 
 # ---------------------------------------------------------------------------------------------------- sites
