@@ -13,6 +13,7 @@ from router.core.headers import BadField, trailer_lines
 from router.core.model import Limits
 
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*(;[\t\x20-\x7e\x80-\xff]*))?\Z")
+_SIZE_BEGINNING: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?)?\r?\Z")
 _EXTENSION: Final = re.compile(
     rb"(?:[ \t]*;[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
     rb"(?:[ \t]*=[ \t]*(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -99,9 +100,12 @@ class ChunkedReader:
         return pieces
 
     def _check_partial(self, data: bytes, start: int) -> None:
+        """Part of a line: refuse at once what can never become a good one."""
         limit = self._limits.trailer if self._left == -3 else self._limits.chunk_extension + _SIZE_LINE
         if len(data) - start > limit:
             raise BadField("a line of chunked framing is too long")
+        if self._left == -1 and not _SIZE_BEGINNING.match(data, start):
+            raise BadField("a chunk size is malformed")
 
     def _line(self, line: bytes) -> None:
         if self._left == -3:

@@ -101,7 +101,6 @@ class Exchange:
         """Everything of `start` that needs no connection; harmless to do twice."""
         if self._prepared:
             return
-        self._prepared = True
         snapshot = self.snapshot
         entry = self.entry = self._find(snapshot)
         if entry.unlisted:
@@ -112,7 +111,7 @@ class Exchange:
         self.plane.active += 1
         slots = self.plane.counters.slots
         slots[entry.block + RouteBlock.IN_FLIGHT + self.side] += 1
-        self._counted = True
+        self._counted = self._prepared = True
 
     def _find(self, snapshot: Snapshot) -> RouteEntry:
         request = self.request
@@ -721,7 +720,7 @@ class Exchange:
     def _cut(self) -> None:
         """The answer broke off: the client must be able to see it."""
         self._finish(broken=True)
-        self._client.cut(clean_end_possible=self._answer_left == UNTIL_CLOSE and not self._chunk_answer)
+        self._client.cut(clean_end_possible=self._answer_left < 0 and not self._chunk_answer)
 
     def abandon(self, status: int = 0) -> None:
         """The client is gone or was refused: let the upstream go at once, and count."""
