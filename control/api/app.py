@@ -1,0 +1,75 @@
+"""The admin address put together: every path with its handler."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from control.api import reads, stream, writes
+from control.api.body import MAX_BODY
+from control.api.context import CONTEXT, Context
+from control.api.guard import guard
+from control.compiler import ChildCompiler
+from control.counters import CounterFiles, RecentTraffic
+from control.loopback import check_loopback
+from control.metrics import Metrics
+from control.options import Options
+from router.live import Live
+from router.ports import Compiler
+
+_NAME: Final = r"{name:.+}"
+"""Names of routes contain slashes and spaces; a client may escape the slashes or not."""
+
+
+def build_app(live: Live, options: Options, traffic: RecentTraffic, files: CounterFiles) -> web.Application:
+    """Raises `UnsafeAddressError` when the admin address is not loopback: there are no tokens yet."""
+    check_loopback(options.admin)
+    place = tempfile.TemporaryDirectory(prefix="strangler-check-")
+    # A compiler of its own for questions: the counter blocks it gives out are forgotten with its folder.
+    checker = ChildCompiler(Path(place.name) / "blocks.json", filename=options.config.name)
+    app = make_app(live, traffic, files, checker)
+
+    async def close(_: web.Application) -> None:
+        await checker.close()
+        place.cleanup()
+
+    app.on_cleanup.append(close)
+    return app
+
+
+def make_app(live: Live, traffic: RecentTraffic, files: CounterFiles, checker: Compiler) -> web.Application:
+    """The application over parts that somebody else opens and closes."""
+    app = web.Application(middlewares=[guard(live.events.tell)], client_max_size=MAX_BODY)
+    app[CONTEXT] = Context(live, traffic, Metrics(live, files), checker)
+    app.add_routes(
+        [
+            web.get("/", reads.front),
+            *(web.get(f"{prefix}/livez", reads.livez) for prefix in ("", "/-")),
+            *(web.get(f"{prefix}/readyz", reads.readyz) for prefix in ("", "/-")),
+            web.get("/metrics", reads.metrics),
+            web.get("/api/v1/status", reads.status),
+            web.get("/api/v1/routes", reads.routes),
+            web.put(f"/api/v1/routes/{_NAME}/weight", writes.weight),
+            web.get(f"/api/v1/routes/{_NAME}", reads.route),
+            web.post("/api/v1/weights", writes.weights),
+            web.post("/api/v1/rollbacks", writes.rollback),
+            web.get("/api/v1/orders", reads.orders),
+            web.get("/api/v1/orders/{id}", reads.order),
+            web.delete("/api/v1/orders/{id}", writes.resume),
+            web.get("/api/v1/revisions", reads.revisions),
+            web.get("/api/v1/revisions/{number}", reads.revision),
+            web.post("/api/v1/check", reads.check),
+            web.post("/api/v1/plan", reads.plan),
+            web.get("/api/v1/explain", reads.explained),
+            web.get("/api/v1/events", stream.events),
+        ]
+    )
+    app.on_shutdown.append(_close_streams)
+    return app
+
+
+async def _close_streams(app: web.Application) -> None:
+    app[CONTEXT].closing.set()

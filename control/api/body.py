@@ -1,0 +1,191 @@
+"""Request bodies and parameters, read strictly: what is not understood completely is refused, never guessed.
+
+Unknown and repeated keys, NaN, numbers out of range and texts of the wrong length each name their field and what to
+write instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any, Final, NoReturn
+
+from aiohttp import web
+
+from control.api.problems import Problem, invalid
+from router.core.orders import Reach, Scope
+from router.core.units import PERCENT_HELP, read_percent
+
+MAX_BODY: Final = 1024 * 1024
+PATIENCE: Final = 10.0
+"""Seconds that a body may take to arrive."""
+MAX_REASON: Final = 1000
+MAX_NAME: Final = 2000
+MAX_ACTOR: Final = 100
+
+Json = Mapping[str, Any]
+
+
+async def read_bytes(request: web.Request, limit: int = MAX_BODY) -> bytes:
+    """The body, if it is small enough and arrives in time."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for piece in request.content.iter_any():
+                size += len(piece)
+                if size > limit:
+                    raise Problem(413, "too-large", f"the body is larger than {limit} bytes", "send less at once")
+                pieces.append(piece)
+    except TimeoutError:
+        raise Problem(408, "too-slow", f"the body did not arrive within {PATIENCE:g} s") from None
+    return b"".join(pieces)
+
+
+async def read_object(request: web.Request, known: Collection[str]) -> Json:
+    """The JSON object in the body, with known keys only."""
+    if request.content_type != "application/json":
+        instead = "send Content-Type: application/json"
+        raise Problem(415, "media-type", f"the body is {request.content_type}, not JSON", instead)
+    data = await read_bytes(request)
+    try:
+        found = json.loads(data, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=Decimal)
+    except RecursionError:
+        raise Problem(400, "bad-json", "the body is nested too deeply", "send one flat object") from None
+    except ValueError as error:
+        raise Problem(400, "bad-json", f"the body is not JSON: {error}", "send one JSON object") from None
+    return known_keys(found, known)
+
+
+def known_keys(found: object, known: Collection[str], field: str = "") -> Json:
+    """An object that has none but known keys; `field` is where it stands."""
+    if not isinstance(found, dict):
+        raise invalid(field or "body", f"it is {_kind(found)}, not an object", f"write an object with {_list(known)}")
+    for key in found:
+        if key not in known:
+            place = f"{field}.{key}" if field else key
+            raise invalid(place[:MAX_ACTOR], f"there is no field {key[:MAX_ACTOR]!r} here", f"known: {_list(known)}")
+    return found
+
+
+def text(body: Json, field: str, *, limit: int = MAX_NAME) -> str:
+    """A text that must be there and not empty."""
+    value = body.get(field)
+    if value is None:
+        raise invalid(field, "it is missing", "write a text")
+    if not isinstance(value, str):
+        raise invalid(field, f"it is {_kind(value)}, not a text", "write a text in quotes")
+    value = value.strip()
+    if not value:
+        raise invalid(field, "it is empty", "write a text")
+    if len(value) > limit:
+        raise invalid(field, f"it has more than {limit} characters", "write less")
+    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in value):
+        raise invalid(field, "it has a control character", "write plain text on one line")
+    return value
+
+
+def reason(body: Json) -> str:
+    """Why: every change says it."""
+    if body.get("reason") is None:
+        raise invalid("reason", "it is missing", "say why, for those who read the history at 3 a.m.")
+    return text(body, "reason", limit=MAX_REASON)
+
+
+def share(body: Json, field: str = "weight") -> int:
+    """A percentage as ppm."""
+    value = body.get(field)
+    if value is None:
+        raise invalid(field, "it is missing", PERCENT_HELP)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise invalid(field, f"it is {_kind(value)}, not a number", PERCENT_HELP)
+    ppm = read_percent(str(value))
+    if ppm is None:
+        raise invalid(field, f"{str(value)[:40]} is not a percentage", PERCENT_HELP)
+    return ppm
+
+
+def scope(body: Json) -> Scope:
+    """`{"route" | "group" | "site": NAME}` or `{"all": true}`."""
+    known = tuple(reach.value for reach in Reach)
+    found = known_keys(body.get("scope"), known, "scope")
+    if len(found) != 1:
+        raise invalid("scope", f"it names {len(found)} things", f"name exactly one of {_list(known)}")
+    (kind,) = found
+    if kind == Reach.ALL:
+        if found[kind] is not True:
+            raise invalid("scope.all", "it is not true", 'write {"all": true}, or name a route, group or site')
+        return Scope(Reach.ALL)
+    try:
+        return Scope(Reach(kind), text(found, kind))
+    except Problem as problem:
+        problem.field = f"scope.{kind}"
+        raise
+
+
+def whole(value: str, field: str) -> int:
+    """A whole number above zero."""
+    if not (value.isascii() and value.isdigit() and len(value) <= 18 and int(value)):
+        raise invalid(field, f"{value[:40]!r} is not a whole number above zero", "write one")
+    return int(value)
+
+
+def only(query: Mapping[str, str], known: Collection[str]) -> None:
+    """A misspelt filter must not look like one that found everything."""
+    for key in query:
+        if key not in known:
+            raise invalid(key[:MAX_ACTOR], f"there is no parameter {key[:MAX_ACTOR]!r}", f"known: {_list(known)}")
+
+
+def expected_revision(request: web.Request) -> int | None:
+    """What `If-Match` names; None without it."""
+    value = request.headers.get("If-Match")
+    if value is None or value.strip() == "*":
+        return None
+    bare = value.strip().removeprefix("W/").strip('"')
+    if not (bare.isascii() and bare.isdigit() and len(bare) <= 18):
+        raise Problem(400, "bad-if-match", f"If-Match names no revision: {value[:40]!r}", 'write If-Match: "12"')
+    return int(bare)
+
+
+def actor(request: web.Request) -> str:
+    """Who says so."""
+    value = request.headers.get("X-Strangler-Actor", "").strip()
+    if len(value) > MAX_ACTOR or not value.isprintable():
+        raise Problem(400, "bad-actor", "X-Strangler-Actor is too long or has control characters", "send a name")
+    return value or "anonymous"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:40]!r} stands twice")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    match value:
+        case bool():
+            return "true or false"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return "a number"
+
+
+def _list(names: Collection[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,42 @@
+"""What the handlers work with."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from control.counters import RecentTraffic
+from control.metrics import Metrics
+from router.core.explain import compiled
+from router.core.match import Matcher
+from router.core.model import Table
+from router.live import Live
+from router.ports import Compiler
+
+
+@dataclass
+class Context:
+    """One for the life of the admin address."""
+
+    live: Live
+    traffic: RecentTraffic
+    metrics: Metrics
+    checker: Compiler
+    """Reads a routes.yaml that is only asked about; nothing it says takes force."""
+    listeners: int = 0
+    """Open event streams."""
+    was_ready: bool = False
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    _matcher: tuple[Table, Matcher[int]] | None = None
+
+    def matcher(self) -> Matcher[int]:
+        """Of the table in force; made anew when that has changed."""
+        table = self.live.table
+        if self._matcher is None or self._matcher[0] is not table:
+            self._matcher = (table, compiled(table))
+        return self._matcher[1]
+
+
+CONTEXT = web.AppKey("context", Context)

@@ -1,0 +1,278 @@
+"""What is in force, why, and since when: handlers that change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiohttp import web
+
+from control.api import body, page, views
+from control.api.context import CONTEXT, Context
+from control.api.problems import Problem, invalid
+from control.metrics import CONTENT_TYPE
+from router.core.diff import diff
+from router.core.explain import Asked, explain
+from router.core.guard import mass_removal
+from router.core.model import PPM
+from router.core.orders import effective, supersede
+from router.live import Refusal, Revision
+from router.ports import Compiled, Problems
+
+MAX_YAML: Final = 16 * 1024 * 1024
+PAGE: Final = 50
+MOST: Final = 500
+_DIFF_LINES: Final = 1000
+
+Json = dict[str, Any]
+
+
+def answer(found: object, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=json.dumps(found).encode(), content_type="application/json")
+
+
+def context(request: web.Request) -> Context:
+    """With something in force; before that every question is answered 503."""
+    found = request.app[CONTEXT]
+    if not found.live.started:
+        raise Problem(503, "not-started", "nothing is in force yet", "try again in a moment; see /readyz")
+    return found
+
+
+# -- health ------------------------------------------------------------------------------------------------------------
+
+
+async def livez(_: web.Request) -> web.Response:
+    return answer({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Ready once a worker has confirmed what is in force; a change that is on its way does not take that back."""
+    found = request.app[CONTEXT]
+    live = found.live
+    if not live.started:
+        return answer({"ready": False, "why": "no routes.yaml has been accepted yet", **_source(found)}, 503)
+    workers = live.workers()
+    current = sum(views.is_current(worker, live) for worker in workers)
+    serving = sum(worker.connected and worker.revision > 0 for worker in workers)
+    found.was_ready = bool(current) or (found.was_ready and bool(serving))
+    says: Json = {
+        "ready": found.was_ready,
+        "revision": live.revision,
+        "workers": {"confirmed": current, "connected": sum(worker.connected for worker in workers), "of": len(workers)},
+        "serving": _serving(found),
+        **_source(found),
+    }
+    return answer(says, 200 if found.was_ready else 503)
+
+
+def _source(found: Context) -> Json:
+    return {"source": views.source_view(found.live.source)}
+
+
+def _serving(found: Context) -> str:
+    source = found.live.source
+    if source.status == "ok":
+        return f"revision {found.live.revision}"
+    good = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(source.last_good_at)) if source.last_good_at else "before"
+    what = f"file refused at {source.problems[0]}" if source.status == "refused" else f"file {source.status}"
+    return f"last good of {good}, {what}"
+
+
+# -- what is in force --------------------------------------------------------------------------------------------------
+
+
+async def status(request: web.Request) -> web.Response:
+    found = context(request)
+    return answer(views.status_view(found.live, found.traffic.rates()))
+
+
+async def front(request: web.Request) -> web.Response:
+    found = context(request)
+    html = page.render(views.status_view(found.live, found.traffic.rates()))
+    return web.Response(text=html, content_type="text/html")
+
+
+async def metrics(request: web.Request) -> web.Response:
+    pieces = await request.app[CONTEXT].metrics.scrape()
+    return web.Response(body=b"".join(pieces), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def routes(request: web.Request) -> web.Response:
+    """All of them, or those that all filters let through; `name` gives one."""
+    body.only(request.query, ("group", "q", "side", "name"))
+    if "name" in request.query:
+        return answer(_route(context(request), request.query["name"]))
+    side = request.query.get("side")
+    if side not in {None, "new", "legacy"}:
+        raise invalid("side", f"{side!r} is no side", "new: some of its traffic; legacy: none of it is new")
+    found = _filtered(_views(context(request)), request.query.get("group"), request.query.get("q"), side)
+    return answer({"revision": context(request).live.revision, "routes": list(found)})
+
+
+def _views(found: Context) -> Iterable[Json]:
+    live = found.live
+    return views.route_views(live.table, live.state, live.orders, found.traffic.rates())
+
+
+def _filtered(routes: Iterable[Json], group: str | None, part: str | None, side: str | None) -> Iterable[Json]:
+    for route in routes:
+        if group is not None and route["group"] != group:
+            continue
+        if part is not None and part.lower() not in f"{route['name']}\n{route['path']}\n{route['host']}".lower():
+            continue
+        if side is not None and (side == "new") is not (route["effective"] > 0):
+            continue
+        yield route
+
+
+async def route(request: web.Request) -> web.Response:
+    return answer(_route(context(request), request.match_info["name"]))
+
+
+def _route(found: Context, name: str) -> Json:
+    for view in _views(found):
+        if view["name"] == name:
+            return {"revision": found.live.revision, **view}
+    raise Problem(404, "unknown-route", f"there is no route {name[:200]!r}", "see GET /api/v1/routes")
+
+
+async def orders(request: web.Request) -> web.Response:
+    live = context(request).live
+    return answer({"revision": live.revision, "orders": [views.order_view(order) for order in live.orders]})
+
+
+async def order(request: web.Request) -> web.Response:
+    wanted = request.match_info["id"]
+    for each in context(request).live.orders:
+        if each.id == wanted:
+            return answer(views.order_view(each))
+    raise Problem(404, "unknown-order", f"no order {wanted[:40]!r} is in force", "see GET /api/v1/orders")
+
+
+# -- what was ----------------------------------------------------------------------------------------------------------
+
+
+async def revisions(request: web.Request) -> web.Response:
+    body.only(request.query, ("limit", "before"))
+    limit = body.whole(request.query.get("limit", str(PAGE)), "limit")
+    before = body.whole(request.query["before"], "before") if "before" in request.query else None
+    past = await _past(context(request), min(limit, MOST), before)
+    found = [views.revision_view(revision) for revision in past]
+    return answer({"revision": context(request).live.revision, "revisions": found})
+
+
+async def revision(request: web.Request) -> web.Response:
+    number = body.whole(request.match_info["number"], "number")
+    live = context(request).live
+    found = live.revision_detail(number)
+    if found is None:
+        older = await _past(context(request), 1, number + 1)
+        found = next((each for each in older if each.number == number), None)
+    if found is None:
+        raise Problem(404, "unknown-revision", f"there is no revision {number}", "see GET /api/v1/revisions")
+    return answer(views.revision_view(found, whole=True))
+
+
+async def _past(found: Context, limit: int, before: int | None) -> list[Revision]:
+    """From the store, as far back as there is anything; without it, what is still in memory."""
+    past = await found.live.past(limit, before)
+    return found.live.history(limit, before) if isinstance(past, Refusal) else past
+
+
+# -- questions ---------------------------------------------------------------------------------------------------------
+
+
+async def explained(request: web.Request) -> web.Response:
+    """`?method=GET&path=/v1/products/7&header=X-User-Id:%20u-1&client=10.0.0.1`; `header` may stand several times."""
+    body.only(request.query, ("method", "path", "header", "client"))
+    asked = Asked(
+        request.query.get("method", "GET").upper(),
+        _path(request.query.get("path", "")),
+        tuple(_header(line) for line in request.query.getall("header", ())),
+        request.query.get("client", ""),
+    )
+    if not asked.method.isascii() or not asked.method.isalpha():
+        raise invalid("method", f"{asked.method[:40]!r} is no method", "write one such as GET")
+    found = context(request)
+    live = found.live
+    said = explain(asked, live.table, live.state, live.orders, found.matcher())
+    return answer({"revision": live.revision, **views.explanation_view(said)})
+
+
+def _path(path: str) -> str:
+    if not path.startswith(("/", "http://", "https://")) and path != "*":
+        what = f"{path[:100]!r} is no path" if path else "it is missing"
+        raise invalid("path", what, "write it as a client sends it, from the first slash on")
+    return path
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip() or not (name.isascii() and line.isprintable()):
+        raise invalid("header", f"{line[:100]!r} is no header line", "write it as 'Name: value'")
+    return name.strip(), value.strip()
+
+
+async def check(request: web.Request) -> web.Response:
+    """Would this routes.yaml be accepted?  Nothing takes force."""
+    found = await request.app[CONTEXT].checker.compile(await body.read_bytes(request, MAX_YAML))
+    if isinstance(found, Problems):
+        problem = Problem(422, "invalid", f"{len(found.lines)} problems", "mend them and check again")
+        problem.problems = found.lines
+        return problem.answer()
+    return answer({"ok": True, "routes": len(found.table.routes), "notes": list(found.notes)})
+
+
+async def plan(request: web.Request) -> web.Response:
+    """What would this routes.yaml change against what is in force?"""
+    found = context(request)
+    compiled = await found.checker.compile(await body.read_bytes(request, MAX_YAML))
+    if isinstance(compiled, Problems):
+        problem = Problem(422, "invalid", f"{len(compiled.lines)} problems", "mend them and plan again")
+        problem.problems = compiled.lines
+        return problem.answer()
+    return answer(await asyncio.to_thread(_plan, found, compiled))
+
+
+def _plan(found: Context, new: Compiled) -> Json:
+    """Runs in a thread: comparing 1,500 routes takes longer than the event loop may stand still."""
+    live = found.live
+    before, state, orders = live.table, live.state, live.orders
+    kept, gone = supersede(orders, new.table)
+    after = effective(new.table, kept)
+    old = {route.name: entry.share for route, entry in zip(before.routes, state.routes, strict=True)}
+    shares = {route.name: entry.share for route, entry in zip(new.table.routes, after.routes, strict=True)}
+    moves = [name for name in {**old, **shares} if old.get(name) != shares.get(name)]
+    changes = list(map(str, diff(before, new.table)))
+    return {
+        "revision": live.revision,
+        "changes": changes[:_DIFF_LINES],
+        "more_changes": max(0, len(changes) - _DIFF_LINES),
+        "routes": [_move(name, old.get(name), shares.get(name)) for name in moves],
+        "traffic_changing_side": _moved(found, moves, old, shares),
+        "superseded": [{"order": order, "route": route} for order, route in gone],
+        "mass_removal": list(mass_removal(before, new.table, found.traffic.recent())),
+        "notes": list(new.notes),
+    }
+
+
+def _move(name: str, before: int | None, after: int | None) -> Json:
+    return {
+        "name": name,
+        "before": None if before is None else views.percent(before),
+        "after": None if after is None else views.percent(after),
+    }
+
+
+def _moved(found: Context, moves: list[str], old: dict[str, int], new: dict[str, int]) -> float | None:
+    """Percent of the last minute's requests that would have been on another side; None without requests."""
+    recent = found.traffic.recent()
+    total = sum(recent.values())
+    if not total:
+        return None
+    moved = sum(recent.get(name, 0) * abs(new.get(name, 0) - old.get(name, 0)) for name in moves)
+    return round(100 * moved / PPM / total, 2)

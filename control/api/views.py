@@ -1,0 +1,194 @@
+"""What the engine knows, as the JSON that people and programs see.  Pure: values in, plain objects out.
+
+Shares leave the house as percent (`37.42`); parts per million stay inside.  Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from control.counters import Rate
+from router.core.explain import Explanation
+from router.core.model import UNLISTED, Route, Table
+from router.core.orders import Effective, EffectiveState, Kind, Order, Reach, Scope, rules
+from router.core.units import write_percent
+from router.live import Change, Live, Revision, RouteChange, SourceState, WorkerState
+
+Json = dict[str, Any]
+
+_WRITABLE = 100
+"""Ppm in the smallest step of a weight that people can write (0.01 %)."""
+
+
+def percent(ppm: int) -> float:
+    return ppm / 10_000
+
+
+def order_view(order: Order) -> Json:
+    view: Json = {
+        "id": order.id,
+        "kind": order.kind.value,
+        "scope": scope_view(order.scope),
+        "text": order_text(order),
+        "reason": order.reason,
+        "actor": order.actor,
+        "created": order.created,
+    }
+    if order.kind is Kind.WEIGHT:
+        view |= {"weight": percent(order.share), "routes": list(order.declared)}
+    return view
+
+
+def order_text(order: Order) -> str:
+    """`rollback group=catalog`, `weight 25 % route=product`."""
+    share = f" {write_percent(order.share)} %" if order.kind is Kind.WEIGHT else ""
+    return f"{order.kind}{share} {order.scope}"
+
+
+def scope_view(scope: Scope) -> Json:
+    return {"all": True} if scope.reach is Reach.ALL else {scope.reach.value: scope.name}
+
+
+def change_view(change: Change) -> Json:
+    return {
+        "order": None if change.order is None else order_view(change.order),
+        "already": change.already,
+        "revision": change.revision,
+        "confirmed": change.confirmed,
+        "persisted": change.persisted,
+        "workers": [_without_none(asdict(worker)) for worker in change.workers],
+        "routes": list(map(route_change, change.routes)),
+        "notes": list(change.notes),
+        "ms": round(change.ms, 3),
+    }
+
+
+def _without_none(view: Json) -> Json:
+    return {key: value for key, value in view.items() if value not in {None, ""}}
+
+
+def route_change(change: RouteChange) -> Json:
+    before, after = change.before, change.after
+    return {
+        "name": change.name,
+        "before": None if before is None else percent(before),
+        "after": None if after is None else percent(after),
+    }
+
+
+def revision_view(revision: Revision, *, whole: bool = False) -> Json:
+    changes = revision.changes
+    view: Json = {
+        "revision": revision.number,
+        "at": revision.at,
+        "actor": revision.actor,
+        "source": revision.source,
+        "reason": revision.reason,
+        "hash": revision.hash,
+        "order": changes.order or None,
+        "summary": changes.lines[0] if changes.lines else "",
+        "changed_routes": len(changes.routes),
+    }
+    if whole:
+        view |= {
+            "lines": list(changes.lines),
+            "routes": list(map(route_change, changes.routes)),
+            "superseded": [{"order": order, "route": route} for order, route in changes.superseded],
+        }
+    return view
+
+
+def worker_view(worker: WorkerState, live: Live) -> Json:
+    return {
+        "id": worker.id,
+        "pid": worker.pid,
+        "revision": worker.revision,
+        "confirmed": is_current(worker, live),
+        "connected": worker.connected,
+        "last_seen": worker.last_seen,
+    }
+
+
+def is_current(worker: WorkerState, live: Live) -> bool:
+    """Does this worker have exactly what is in force, by its own word?"""
+    return worker.connected and (worker.revision, worker.hash) == (live.revision, live.digest)
+
+
+def source_view(source: SourceState) -> Json:
+    return {
+        "path": source.path,
+        "status": source.status,
+        "problems": list(source.problems),
+        "last_good_at": source.last_good_at or None,
+        "notes": list(source.notes),
+    }
+
+
+def route_views(
+    table: Table, state: EffectiveState, orders: Sequence[Order], rates: Mapping[str, Rate]
+) -> Iterator[Json]:
+    """All routes in the order of the file."""
+    newest = sorted((order for order in orders if order.kind is Kind.WEIGHT), key=lambda order: -order.number)
+    for route, entry in zip(table.routes, state.routes, strict=True):
+        ordered = next((order for order in newest if rules(order, route)), None)
+        yield _route(route, entry, ordered, rates.get(route.name))
+
+
+def _route(route: Route, entry: Effective, ordered: Order | None, rate: Rate | None) -> Json:
+    return {
+        "name": route.name,
+        "path": route.path,
+        "methods": list(route.methods),
+        "host": route.host,
+        "group": route.group,
+        "legacy": route.legacy,
+        "new": route.new,
+        "declared": percent(route.weight),
+        "ordered": None if ordered is None else percent(ordered.share),
+        "effective": percent(entry.share),
+        "cause": entry.cause.label,
+        "order": entry.order or None,
+        "measured": measured(rate),
+        "requests_per_second": requests_per_second(rate),
+        "line": route.line,
+    }
+
+
+def measured(rate: Rate | None) -> float | None:
+    """The measured share in percent, one decimal; None without traffic."""
+    return None if rate is None or rate.share is None else round(100 * rate.share, 1)
+
+
+def requests_per_second(rate: Rate | None) -> float:
+    return 0.0 if rate is None else round(rate.legacy + rate.new, 2)
+
+
+def status_view(live: Live, rates: Mapping[str, Rate]) -> Json:
+    """Orders first: they are what an operator looks for."""
+    total = Rate(sum(rate.legacy for rate in rates.values()), sum(rate.new for rate in rates.values()))
+    return {
+        "revision": live.revision,
+        "hash": live.digest,
+        "persisted": live.persisted,
+        "source": source_view(live.source),
+        "orders": [order_view(order) for order in live.orders],
+        "workers": [worker_view(worker, live) for worker in live.workers()],
+        "traffic": {
+            "requests_per_second": requests_per_second(total),
+            "measured": measured(total),
+            "unlisted_per_second": requests_per_second(rates.get(UNLISTED)),
+        },
+        "routes": list(route_views(live.table, live.state, live.orders, rates)),
+    }
+
+
+def explanation_view(found: Explanation) -> Json:
+    view = asdict(found)
+    view["side"] = None if found.side is None else found.side.label
+    view["share"] = percent(found.share)
+    view["flips_at"] = None if found.flips_at is None else -(-found.flips_at // _WRITABLE) / 100
+    for layer in view["layers"]:
+        layer["share"] = percent(layer["share"])
+    return view

@@ -1,0 +1,196 @@
+"""Reads what the workers count, and adds it up.
+
+The files belong to the workers (`router.telemetry` has the layout); here they are only ever read.  A sum runs over
+all files there are, also those of workers that are gone, so that a counter never runs backwards.  `Traffic` keeps a
+short memory of sums and knows from it what goes on at the moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import re
+from array import array
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from operator import add
+from pathlib import Path
+from typing import Final
+
+from router.ports import Clock
+from router.telemetry import MAGIC, WORKER_SLOTS, RouteBlock, WorkerSlot
+
+_BYTES: Final = 8
+_NAME: Final = re.compile(r"worker-(\d+)\.slots")
+SLICE: Final = 50
+"""Blocks read in one turn of the event loop: about a millisecond."""
+EVERY: Final = 2.0
+"""Seconds between two samples."""
+MINUTE: Final = 60.0
+PRESENT: Final = 10.0
+"""Seconds over which a rate of the present is taken."""
+
+
+class CounterFiles:
+    """The counter files of all workers that ever ran with this state directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._maps: dict[int, mmap.mmap] = {}
+
+    def refresh(self) -> None:
+        """Takes in new files and those that have grown; one that cannot be read is left out."""
+        for worker, path in _found(self._folder):
+            known = self._maps.get(worker)
+            try:
+                if known is None or path.stat().st_size != len(known):
+                    self._maps[worker] = _mapped(path)
+            except (OSError, ValueError):
+                continue  # empty, vanished or cut: the next look may see it whole
+
+    def workers(self) -> list[int]:
+        return sorted(self._maps)
+
+    def slot(self, worker: int, slot: int) -> int:
+        """One slot of one worker; 0 when there is no such file."""
+        data = self._maps.get(worker)
+        return 0 if data is None else int.from_bytes(data[slot * _BYTES : (slot + 1) * _BYTES], "little")
+
+    def total(self, slot: int) -> int:
+        return sum(self.slot(worker, slot) for worker in self._maps)
+
+    def block(self, start: int, size: int, of: Collection[int] | None = None) -> list[int] | None:
+        """The sums of a block's slots; None when nothing in it was ever counted.  `of`: of these workers only."""
+        empty = bytes(size * _BYTES)
+        found: list[int] | None = None
+        for worker, data in self._maps.items():
+            raw = data[start * _BYTES : (start + size) * _BYTES]
+            if raw == empty or len(raw) != len(empty) or (of is not None and worker not in of):
+                continue
+            slots = array("Q", raw)
+            found = slots.tolist() if found is None else list(map(add, found, slots))
+        return found
+
+    def close(self) -> None:
+        for data in self._maps.values():
+            data.close()
+        self._maps.clear()
+
+
+def _found(folder: Path) -> Iterator[tuple[int, Path]]:
+    try:
+        paths = list(folder.iterdir())
+    except OSError:
+        return
+    for path in paths:
+        if name := _NAME.fullmatch(path.name):
+            yield int(name[1]), path
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if len(data) < WORKER_SLOTS * _BYTES or int.from_bytes(data[:_BYTES], "little") != MAGIC:
+        data.close()
+        raise ValueError(f"{path} is no counter file of this version")
+    return data
+
+
+async def sliced(blocks: Mapping[str, int]) -> AsyncIterator[tuple[str, int]]:
+    """The blocks one by one, with a turn for everybody else now and then."""
+    for number, entry in enumerate(list(blocks.items())):
+        if number % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+        yield entry
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Requests a second, by side."""
+
+    legacy: float
+    new: float
+
+    @property
+    def share(self) -> float | None:
+        """The measured share of the new side, 0..1; None without traffic."""
+        total = self.legacy + self.new
+        return self.new / total if total else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    at: float
+    sums: Mapping[str, tuple[int, int]]
+    """(legacy, new) by route name; routes that never had a request are missing."""
+
+
+class RecentTraffic:
+    """What the counters say about the present: the `Traffic` port."""
+
+    def __init__(self, files: CounterFiles, blocks: Callable[[], Mapping[str, int]], clock: Clock) -> None:
+        self._files = files
+        self._blocks = blocks
+        self._clock = clock
+        self._samples: deque[_Sample] = deque()
+
+    async def run(self) -> None:
+        """Takes samples until it is cancelled."""
+        while True:
+            await self.sample()
+            await asyncio.sleep(EVERY)
+
+    async def sample(self) -> None:
+        """One look at all counters; what is older than a minute is forgotten, but for one."""
+        self._files.refresh()
+        at = self._clock.elapsed()
+        last = self._samples[-1].sums if self._samples else {}
+        sums: dict[str, tuple[int, int]] = {}
+        async for name, start in sliced(self._blocks()):
+            if (found := self._sides(start)) is not None:
+                before = last.get(name)
+                sums[name] = before if before == found and before is not None else found
+        self._samples.append(_Sample(at, sums))
+        while len(self._samples) > 2 and self._samples[1].at <= at - MINUTE:
+            self._samples.popleft()
+
+    def _sides(self, start: int) -> tuple[int, int] | None:
+        half = RouteBlock.SIDE_REQUESTS
+        slots = self._files.block(start + RouteBlock.REQUESTS, 2 * half)
+        return None if slots is None else (sum(slots[:half]), sum(slots[half:]))
+
+    def recent(self) -> dict[str, int]:
+        """Requests answered within the last minute, by route name."""
+        if not self._samples:
+            return {}
+        first, last = self._samples[0].sums, self._samples[-1].sums
+        return {name: sum(after) - sum(first.get(name, (0, 0))) for name, after in last.items()}
+
+    def rates(self) -> dict[str, Rate]:
+        """Requests a second over the last seconds, by route name; routes without any are missing."""
+        if len(self._samples) < 2:
+            return {}
+        last = self._samples[-1]
+        before = [sample for sample in self._samples if sample.at < last.at]
+        first = next((sample for sample in before if sample.at >= last.at - PRESENT), before[-1])
+        seconds = last.at - first.at
+        found: dict[str, Rate] = {}
+        for name, (legacy, new) in last.sums.items():
+            old = first.sums.get(name, (0, 0))
+            if old != (legacy, new):
+                found[name] = Rate((legacy - old[0]) / seconds, (new - old[1]) / seconds)
+        return found
+
+
+GAUGES: Final = frozenset(
+    {
+        WorkerSlot.MAGIC,
+        WorkerSlot.REVISION,
+        WorkerSlot.PID,
+        WorkerSlot.CONNECTIONS,
+        WorkerSlot.LONGEST_STALL_US,
+        WorkerSlot.REPEATS_ACTIVE,
+    }
+)
+"""Slots of a worker that are not counters."""

@@ -1,0 +1,193 @@
+"""The metrics page: everything the slots and the engine know, in Prometheus' text format.
+
+The library's own collectors cost 4 µs a line; 1,500 busy routes make 70,000 lines, which would hold up control, and
+with it a rollback, for a third of a second at each scrape.  So the lines over the slots are written here, in slices
+between which the event loop turns, and the library writes what is said about the control process itself.
+
+Series of routes and endpoints exist once there was something to count.  Route labels are names, never paths.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+from control.counters import GAUGES, CounterFiles, sliced
+from router.core.attempt import Stage
+from router.core.model import PPM, Side
+from router.core.orders import Kind
+from router.live import Live
+from router.telemetry import (
+    CODE_CLASSES,
+    DURATION_BOUNDS,
+    FALLBACK_CAUSES,
+    REASON_SLOTS,
+    REASONS,
+    EndpointBlock,
+    Metric,
+    RouteBlock,
+    WorkerSlot,
+)
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_HELP: Final[Mapping[str, tuple[str, str]]] = {
+    Metric.REQUESTS: ("counter", "Exchanges that ended, by route, side, class of the status and reason for the side."),
+    Metric.DURATION: ("histogram", "Seconds from the head of the request to the end of the answer."),
+    Metric.FALLBACKS: ("counter", "Requests that legacy answered after the new side had failed, by cause."),
+    Metric.IN_FLIGHT: ("gauge", "Exchanges under way."),
+    Metric.TUNNELS: ("gauge", "Open tunnels (WebSocket)."),
+    Metric.UPSTREAM_ERRORS: ("counter", "Tries that failed at an endpoint, by the stage in which they did."),
+    Metric.UPSTREAM_CONNECTIONS: ("gauge", "Open connections to an endpoint."),
+    Metric.CONNECTIONS: ("gauge", "Open connections of clients."),
+    Metric.LIMITS: ("counter", "How often a limit was reached or an uncommon path was taken."),
+    Metric.SHARE: ("gauge", "Share of the new side, 0 to 1: as declared in routes.yaml, and as in force."),
+    Metric.ORDERS: ("gauge", "Orders in force."),
+    Metric.REVISION: ("gauge", "Revision that the worker has in force."),
+    Metric.RELOADS: ("counter", "Loads of routes.yaml by result."),
+    Metric.LAST_GOOD: ("gauge", "Unix time at which the routes.yaml in force was accepted."),
+    Metric.ROLLBACK: ("gauge", "Seconds that the last rollback took until every worker had confirmed it."),
+}
+
+_SIDES: Final = tuple(side.label for side in Side)
+_BOUNDS: Final = (*map(str, DURATION_BOUNDS), "+Inf")
+_MICROSECONDS: Final = 1_000_000
+_REQUEST_LABELS: Final = tuple(
+    f'",side="{side}",code_class="{code}",reason="{REASONS[reason] if reason < len(REASONS) else reason}"}} '
+    for side in _SIDES
+    for code in CODE_CLASSES
+    for reason in range(REASON_SLOTS)
+)
+"""By offset in the block."""
+
+
+def escape(value: str) -> str:
+    """A label's value as the format wants it."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+class Page:
+    """The lines of all families; those of one family must stand together, so they are kept apart until the end."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, list[str]] = {name: [] for name in _HELP}
+
+    def lines(self, metric: str) -> list[str]:
+        return self._families[metric]
+
+    def add(self, metric: str, value: float, **labels: str) -> None:
+        text = ",".join(f'{name}="{escape(label)}"' for name, label in labels.items())
+        self.lines(metric).append(f"{metric}{{{text}}} {value}" if text else f"{metric} {value}")
+
+    def text(self) -> Iterator[bytes]:
+        """One piece a family; families without a series are left out."""
+        for metric, lines in self._families.items():
+            if lines:
+                kind, what = _HELP[metric]
+                yield "\n".join((f"# HELP {metric} {what}", f"# TYPE {metric} {kind}", *lines, "")).encode()
+
+
+class Metrics:
+    """Answers a scrape."""
+
+    def __init__(self, live: Live, files: CounterFiles, blocks: Callable[[], Mapping[str, int]] | None = None) -> None:
+        self._live = live
+        self._files = files
+        self._routes = blocks or (lambda: live.blocks.routes)
+        self._registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+
+    async def scrape(self) -> list[bytes]:
+        """The page in pieces."""
+        page = Page()
+        self._files.refresh()
+        self._add_workers(page)
+        self._add_control(page)
+        if self._live.started:
+            current = {worker.id for worker in self._live.workers()}
+            async for name, start in sliced(self._routes()):
+                self._add_route(page, name, start, current)
+            async for key, start in sliced(self._live.blocks.endpoints):
+                self._add_endpoint(page, key, start, current)
+            self._add_shares(page)
+        return [*page.text(), generate_latest(self._registry)]
+
+    def _add_route(self, page: Page, name: str, start: int, current: set[int]) -> None:
+        slots = self._files.block(start, RouteBlock.SIZE)
+        if slots is None:
+            return
+        route = escape(name)
+        _requests(page.lines(Metric.REQUESTS), route, slots)
+        _durations(page.lines(Metric.DURATION), route, slots)
+        for cause, count in zip(FALLBACK_CAUSES, slots[RouteBlock.FALLBACKS :], strict=False):
+            if count:
+                page.add(Metric.FALLBACKS, count, route=name, cause=cause)
+        gauges = self._files.block(start + RouteBlock.IN_FLIGHT, RouteBlock.SIZE - RouteBlock.IN_FLIGHT, current)
+        for number, side in enumerate(_SIDES):
+            page.add(Metric.IN_FLIGHT, gauges[number] if gauges else 0, route=name, side=side)
+            if gauges and (tunnels := gauges[RouteBlock.TUNNELS - RouteBlock.IN_FLIGHT + number]):
+                page.add(Metric.TUNNELS, tunnels, route=name, side=side)
+
+    def _add_endpoint(self, page: Page, key: str, start: int, current: set[int]) -> None:
+        upstream, _, endpoint = key.rpartition(" ")
+        slots = self._files.block(start, EndpointBlock.SIZE)
+        if slots is None:
+            return
+        for stage in Stage:
+            if count := slots[EndpointBlock.ERRORS + stage]:
+                page.add(Metric.UPSTREAM_ERRORS, count, upstream=upstream, endpoint=endpoint, stage=stage.label)
+        gauges = self._files.block(start + EndpointBlock.OPEN, 1, current) or [0]
+        page.add(Metric.UPSTREAM_CONNECTIONS, gauges[0], upstream=upstream, endpoint=endpoint)
+
+    def _add_workers(self, page: Page) -> None:
+        for worker in self._live.workers():
+            page.add(Metric.REVISION, worker.revision, worker=str(worker.id))
+            page.add(Metric.CONNECTIONS, self._files.slot(worker.id, WorkerSlot.CONNECTIONS), worker=str(worker.id))
+        for slot in WorkerSlot:
+            if slot not in GAUGES:
+                page.add(Metric.LIMITS, self._files.total(slot), limit=slot.name.lower())
+
+    def _add_control(self, page: Page) -> None:
+        live = self._live
+        kinds = Counter(order.kind for order in live.orders)
+        for kind in Kind:
+            page.add(Metric.ORDERS, kinds[kind], kind=kind.value)
+        for result in ("ok", "unchanged", "refused"):
+            page.add(Metric.RELOADS, live.reloads[result], result=result)
+        if live.source.last_good_at:
+            page.add(Metric.LAST_GOOD, live.source.last_good_at)
+        if live.rollback_ms is not None:
+            page.add(Metric.ROLLBACK, live.rollback_ms / 1000)
+
+    def _add_shares(self, page: Page) -> None:
+        lines = page.lines(Metric.SHARE)
+        for route, entry in zip(self._live.table.routes, self._live.state.routes, strict=True):
+            name = escape(route.name)
+            lines.append(f'{Metric.SHARE}{{route="{name}",layer="declared"}} {route.weight / PPM}')
+            lines.append(f'{Metric.SHARE}{{route="{name}",layer="effective"}} {entry.share / PPM}')
+
+
+def _requests(lines: list[str], route: str, slots: list[int]) -> None:
+    prefix = f'{Metric.REQUESTS}{{route="{route}'
+    counts = zip(_REQUEST_LABELS, slots[RouteBlock.REQUESTS :], strict=False)
+    lines += [f"{prefix}{labels}{count}" for labels, count in counts if count]
+
+
+def _durations(lines: list[str], route: str, slots: list[int]) -> None:
+    for number, side in enumerate(_SIDES):
+        start = RouteBlock.DURATIONS + number * RouteBlock.SIDE_DURATIONS
+        counts = slots[start : start + len(_BOUNDS)]
+        if not any(counts):
+            continue
+        labels = f'route="{route}",side="{side}"'
+        so_far = 0
+        for bound, count in zip(_BOUNDS, counts, strict=True):
+            so_far += count
+            lines.append(f'{Metric.DURATION}_bucket{{{labels},le="{bound}"}} {so_far}')
+        lines.append(f"{Metric.DURATION}_sum{{{labels}}} {slots[start + len(_BOUNDS)] / _MICROSECONDS}")
+        lines.append(f"{Metric.DURATION}_count{{{labels}}} {so_far}")

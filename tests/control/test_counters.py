@@ -1,0 +1,125 @@
+"""Counters are added up over all workers there ever were, and the present is known from two looks at them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from control.counters import EVERY, CounterFiles, Rate
+from router.core.model import UNLISTED
+from router.planes.embedded.counters import Counters
+from router.telemetry import WORKER_SLOTS, RouteBlock, WorkerSlot
+from tests.control.stage import Stage
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> Stage:
+    stage = Stage(tmp_path)
+    await stage.start()
+    return stage
+
+
+def requests(stage: Stage, route: str) -> int:
+    stage.files.refresh()
+    block = stage.files.block(stage.live.blocks.routes[route], RouteBlock.DURATIONS)
+    return 0 if block is None else sum(block)
+
+
+async def test_sums_run_over_all_workers(stage: Stage) -> None:
+    """A block's slots are added one by one; a block nobody counted in is None."""
+    stage.worker(0).count("product", times=3)
+    stage.worker(1).count("product", times=4)
+    assert requests(stage, "product") == 7
+    assert stage.files.block(stage.live.blocks.routes[UNLISTED], RouteBlock.SIZE) is None
+
+
+async def test_the_death_of_a_worker_loses_no_count(stage: Stage) -> None:
+    """Its successor goes on in the same file, and a worker that never comes back still counts."""
+    stage.worker(0).count("product", times=3)
+    stage.worker(7).count("product", times=5)
+    stage.worker(0).count("product", times=2)
+    assert requests(stage, "product") == 10
+
+
+async def test_a_gauge_can_be_asked_of_some_workers_only(stage: Stage) -> None:
+    """What a worker that is gone had open is not open any more."""
+    start = stage.live.blocks.routes["product"] + RouteBlock.IN_FLIGHT
+    for number in (0, 7):
+        stage.worker(number).counters.slots[start] = 2
+    stage.files.refresh()
+    assert [2, 0] == stage.files.block(start, 2, {0})
+
+
+async def test_a_file_that_grows_is_seen_whole(tmp_path: Path) -> None:
+    """A reload with more routes makes the files longer; the next look has them."""
+    counters = Counters(tmp_path / "worker-0.slots")
+    files = CounterFiles(tmp_path)
+    files.refresh()
+    assert files.block(WORKER_SLOTS, 10) is None
+    counters.grow(WORKER_SLOTS + 10)
+    counters.slots[WORKER_SLOTS + 9] = 1
+    assert files.block(WORKER_SLOTS, 10) is None
+    files.refresh()
+    assert [0] * 9 + [1] == files.block(WORKER_SLOTS, 10)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 800, b"short", b"x" * 800])
+def test_what_is_no_counter_file_is_left_out(tmp_path: Path, content: bytes) -> None:
+    """An empty, foreign or older file is no count, and no error."""
+    (tmp_path / "worker-0.slots").write_bytes(content)
+    (tmp_path / "blocks.json").write_text("{}")
+    files = CounterFiles(tmp_path)
+    files.refresh()
+    assert files.workers() == []
+    assert files.slot(0, WorkerSlot.PID) == 0
+
+
+def test_a_missing_folder_is_no_count(tmp_path: Path) -> None:
+    """Before the first worker there is nothing."""
+    files = CounterFiles(tmp_path / "nothing")
+    files.refresh()
+    assert files.total(WorkerSlot.ACCEPTED) == 0
+
+
+async def test_rates_come_from_the_last_seconds(stage: Stage) -> None:
+    """Requests a second by side, and the measured share; routes without traffic are missing."""
+    worker = stage.worker()
+    worker.count("product", times=1000)
+    await stage.traffic.sample()
+    assert stage.traffic.rates() == {}
+    worker.count("product", side=0, times=30)
+    worker.count("product", side=1, times=10)
+    stage.clock.time += 4
+    await stage.traffic.sample()
+    assert {"product": Rate(7.5, 2.5)} == stage.traffic.rates()
+    assert stage.traffic.rates()["product"].share == 0.25
+
+
+async def test_what_is_long_ago_is_not_the_present(stage: Stage) -> None:
+    """A burst is out of the rates after ten seconds and out of `recent` after a minute."""
+    worker = stage.worker()
+    await stage.traffic.sample()
+    worker.count("product", times=30)
+    seen = []
+    for _ in range(40):
+        stage.clock.time += EVERY
+        await stage.traffic.sample()
+        seen.append(("product" in stage.traffic.rates(), stage.traffic.recent().get("product", 0)))
+    assert seen[0] == (True, 30)
+    assert seen[6] == (False, 30)
+    assert seen[-1] == (False, 0)
+
+
+async def test_a_route_that_is_new_counts_from_its_first_request(stage: Stage) -> None:
+    """It was at nothing before."""
+    await stage.traffic.sample()
+    stage.worker().count("product", times=8)
+    stage.clock.time += 2
+    await stage.traffic.sample()
+    assert stage.traffic.recent() == {"product": 8}
+
+
+def test_without_requests_there_is_no_share() -> None:
+    """0 of 0 is not 0 %."""
+    assert Rate(0, 0).share is None
