@@ -20,6 +20,9 @@ PREFLIGHT: Final = -2
 """Stands for the bucket of a CORS preflight."""
 
 
+_ROLLBACK: Final = int(Cause.ROLLBACK)
+
+
 class Reason(IntEnum):
     """Why a request went where it went; label of `strangler_requests_total`, index in the counters."""
 
@@ -44,7 +47,7 @@ def decide(share: int, cause: int, override: Side | None, drawn: int) -> tuple[S
     `drawn` is the subject's bucket, or NO_SUBJECT or PREFLIGHT.  A bucket that cannot matter need not be
     computed: for shares 0 and PPM any value gives the same answer.
     """
-    if cause == Cause.ROLLBACK:
+    if cause == _ROLLBACK:
         return Side.LEGACY, Reason.ROLLBACK
     if override is not None:
         return override, Reason.OVERRIDE

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, final
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _LINE: Final = re.compile(
@@ -50,13 +50,23 @@ class Kind(IntEnum):
     """A Connection line that says only keep-alive: the commonest one, dropped without a thought."""
 
 
-class Field(NamedTuple):
-    """One judged line: what to do, its lower-case name, its value, and the line as it is sent on."""
+@final
+class Field:
+    """One judged line: what to do, its lower-case name, its value, and the line as it is sent on.  Never changed.
 
-    kind: Kind
-    name: bytes
-    value: bytes
-    line: bytes
+    Not a dataclass: freezing would cost more than the judgement, once for every line that was not seen before.
+    """
+
+    __slots__ = ("kind", "line", "name", "value")
+
+    def __init__(self, kind: Kind, name: bytes, value: bytes, line: bytes) -> None:
+        self.kind = kind
+        self.name = name
+        self.value = value
+        self.line = line
+
+    def __repr__(self) -> str:
+        return f"Field({self.kind.name}, {self.line!r})"
 
 
 class BadField(ValueError):

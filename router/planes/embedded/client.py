@@ -11,7 +11,7 @@ import asyncio
 import socket
 import struct
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from router.planes.embedded.answers import problem
 from router.planes.embedded.deadlines import NEVER
@@ -47,8 +47,9 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _PRIVATE: Final = frozenset({b"cookie", b"authorization", b"proxy-authorization"})
 
 
-class ClientConnection(asyncio.Protocol):
-    """One TCP connection from a client."""
+@final
+class ClientConnection:
+    """One TCP connection from a client; an asyncio protocol by shape rather than by name."""
 
     __slots__ = (
         "_address", "_buffer", "_eof", "_forward_host", "_forward_lines", "_mode", "_plane", "_reading", "_scanned", "_trusted",

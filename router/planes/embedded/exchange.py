@@ -13,19 +13,20 @@ makes the other side's reading pause.  Only two things are ever kept: the head a
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 from router.core.attempt import IDEMPOTENT, Next, Stage, Try, after_failure, after_status, in_budget
 from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide
 from router.core.headers import BadField, bare_host, tokens
-from router.core.model import PPM, DotRule, Expose, Side
+from router.core.model import PPM, DotRule, Side
 from router.core.split import bucket, subject
 from router.core.template import has_dots, normalise
 from router.planes.embedded.answers import STAGE_CODES, stage_detail
 from router.planes.embedded.bodies import LAST_CHUNK, ChunkedReader, chunk, last_chunk
 from router.planes.embedded.heads import BARE_LF, CHUNKED, UNTIL_CLOSE, Answer, Refused, Request, parse_answer
-from router.telemetry import EndpointBlock, ErrorCode, RouteBlock, WorkerSlot
+from router.telemetry import DURATION_BOUNDS, REASON_SLOTS, EndpointBlock, ErrorCode, RouteBlock, WorkerSlot
 
 if TYPE_CHECKING:
     from router.planes.embedded.client import ClientConnection
@@ -41,17 +42,64 @@ _REQUEST_ID_MOST: Final = 128
 _LEGACY: Final = Side.LEGACY
 _NEW: Final = Side.NEW
 
+_IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
+_SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
+_DURATIONS: Final = int(RouteBlock.DURATIONS)
+_SIDE_DURATIONS: Final = int(RouteBlock.SIDE_DURATIONS)
+_DURATION_SUM: Final = len(DURATION_BOUNDS) + 1
+_ENDPOINT_REQUESTS: Final = int(EndpointBlock.REQUESTS)
+_REASON_SLOTS: Final = int(REASON_SLOTS)
 
+
+@final
 class Exchange:
-    """One request and its answer."""
+    """One request and its answer.  Attributes have defaults here so that making one costs little."""
 
-    __slots__ = (
-        "_answer", "_answer_left", "_answer_reader", "_body", "_body_left", "_body_reader", "_body_size", "_chunk_answer",
-        "_client", "_connection", "_counted", "_head_buffer", "_held", "_interims", "_pool", "_prepared", "_repeating", "_replayable",
-        "_seen_answer", "_sent", "_stale_possible", "_tried", "_tries", "_tunnel_client_eof", "_tunnel_upstream_eof",
-        "entry", "keep_alive", "plane", "reason", "request", "request_done", "request_id", "side",
-        "snapshot", "started", "status", "tunnel",
-    )  # fmt: skip
+    on_new: bool = False
+    """The side, as cheap as it gets."""
+    reason: int = int(Reason.UNLISTED)
+    status: int = 0
+    """What the client was told; 0 while it was told nothing."""
+    tunnel: bool = False
+
+    _prepared: bool = False
+    _counted: bool = False
+    """In the gauges, and not yet in the counters."""
+
+    _connection: UpstreamConnection | None = None
+    _pool: EndpointPool | None = None
+    """Where the connection came from, or is to come from."""
+    _tries: int = 0
+    _tried: tuple[EndpointPool, ...] = ()
+    _repeating: bool = False
+    _stale_possible: bool = False
+    """The connection has served before, so the upstream may just have closed it."""
+    _sent: bool = False
+    _held: tuple[UpstreamConnection, Answer, bytes, int] | None = None
+    """An answer of the new side that a fallback hides, and all it takes to deliver it after all."""
+
+    _body: list[bytes] | None = None
+    """What came of the body, as it is sent: all of it while it can be sent again, else what waits for a connection."""
+    _body_kept: int = 0
+    """Bytes in `_body`."""
+    _body_size: int = 0
+    _body_left: int = 0
+    _body_reader: ChunkedReader | None = None
+    _replayable: bool = True
+    request_done: bool = True
+    """The whole request has come in."""
+
+    _answer: Answer | None = None
+    _answer_left: int = 0
+    _answer_reader: ChunkedReader | None = None
+    _chunk_answer: bool = False
+    """The answer is framed in chunks towards the client."""
+    _head_buffer: bytes = b""
+    _seen_answer: bool = False
+    _interims: int = 0
+
+    _tunnel_client_eof: bool = False
+    _tunnel_upstream_eof: bool = False
 
     def __init__(self, client: ClientConnection, plane: Plane, request: Request) -> None:
         self._client = client
@@ -59,36 +107,18 @@ class Exchange:
         self.request = request
         self.started = perf_counter()
         self.snapshot: Snapshot = plane.snapshot
-        self.request_id = self._identify()
-        self.status = 0
-        self.tunnel = False
-        self.keep_alive = request.keep_alive
-        self._connection: UpstreamConnection | None = None
-        self._pool: EndpointPool | None = None
-        self._tries = 0
-        self._tried: tuple[EndpointPool, ...] = ()
-        self._repeating = False
-        self._held: tuple[UpstreamConnection, Answer, bytes, Side, Reason] | None = None
-        self._body: list[bytes] = []
-        self._body_size = 0
-        self._replayable = True
+        self.keep_alive: bool = request.keep_alive
+        given = request.request_id
+        self.request_id: bytes = (
+            given if given and len(given) <= _REQUEST_ID_MOST else plane.next_request_id()
+        )
+        self.entry: RouteEntry = self.snapshot.unlisted
         length = request.length
-        self._body_left = length
-        self._body_reader = ChunkedReader(self.snapshot.settings.limits) if length == CHUNKED else None
-        self.request_done = length == 0
-        self._answer: Answer | None = None
-        self._answer_left = 0
-        self._answer_reader: ChunkedReader | None = None
-        self._chunk_answer = False
-        self._head_buffer = b""
-        self._seen_answer = False
-        self._sent = False
-        self._stale_possible = False
-        self._interims = 0
-        self._tunnel_client_eof = False
-        self._tunnel_upstream_eof = False
-        self._prepared = False
-        self._counted = False
+        if length:
+            self.request_done = False
+            self._body_left = length
+            if length == CHUNKED:
+                self._body_reader = ChunkedReader(self.snapshot.settings.limits)
 
     # ------------------------------------------------------------------ route and decide
 
@@ -103,14 +133,13 @@ class Exchange:
             return
         snapshot = self.snapshot
         entry = self.entry = self._find(snapshot)
-        if entry.unlisted:
-            self.side = _LEGACY
-            self.reason = Reason.UNLISTED
-        else:
-            self.side, self.reason = self._decide(snapshot, entry)
+        if not entry.unlisted:
+            side, reason = self._decide(snapshot, entry)
+            self.on_new = side is _NEW
+            self.reason = int(reason)
         self.plane.active += 1
         slots = self.plane.counters.slots
-        slots[entry.block + RouteBlock.IN_FLIGHT + self.side] += 1
+        slots[entry.block + _IN_FLIGHT + self.on_new] += 1
         self._counted = self._prepared = True
 
     def _find(self, snapshot: Snapshot) -> RouteEntry:
@@ -169,7 +198,8 @@ class Exchange:
         return _NEW if wanted == b"new" and entry.destinations[_NEW] is not None else None
 
     def _subject(self, entry: RouteEntry) -> bytes | None:
-        found = subject(entry.chain, self.request.named, self._client.subject_address(self.request), self.request_id)
+        request = self.request
+        found = subject(entry.chain, request.named, self._client.subject_address(request), self.request_id)
         return None if found is None else found[0]
 
     # ------------------------------------------------------------------ a connection
@@ -177,7 +207,9 @@ class Exchange:
     def _dispatch(self) -> None:
         """Take an idle connection or wait for one."""
         entry = self.entry
-        destination: Destination = entry.destinations[self.side]  # type: ignore[assignment]  # made by our PoolStore
+        destination = entry.destinations[1 if self.on_new else 0]
+        if destination is None:  # never: without a new side the share is 0
+            destination = entry.destinations[0]
         pools = destination.only
         if pools is None:
             pools = self._site_pools(destination)
@@ -194,24 +226,24 @@ class Exchange:
             self.connected(connection, fresh=False)
         elif pool.wait(self):
             client = self._client
-            client.wait_until(plane.wheel.now + entry.timeouts.connect + 0.2)
+            client.wait_until(plane.wheel.now + entry.connect_timeout + 0.2)
         else:
             self.failed(Stage.OVERLOAD)
 
     def _site_pools(self, destination: Destination) -> list[EndpointPool] | None:
         key = self._subject(self.entry) or self.request_id
         site = destination.site(key, self.entry.site_seed)
-        if self.side is _NEW and site in self.snapshot.held_sites:
+        if self.on_new and site in self.snapshot.held_sites:
             return None
         return destination.sites[site]
 
-    def _move_to(self, side: Side, reason: Reason) -> None:
+    def _move_to(self, side: Side, reason: int) -> None:
         slots = self.plane.counters.slots
-        block = self.entry.block + RouteBlock.IN_FLIGHT
-        slots[block + self.side] -= 1
-        slots[block + side] += 1
-        self.side = side
+        block = self.entry.block + _IN_FLIGHT
+        slots[block + self.on_new] -= 1
+        self.on_new = side is _NEW
         self.reason = reason
+        slots[block + self.on_new] += 1
         self._tries = 0
         self._tried = ()
 
@@ -224,7 +256,7 @@ class Exchange:
         self._seen_answer = False
         self._head_buffer = b""
         plane = self.plane
-        plane.counters.slots[connection.pool.block + EndpointBlock.REQUESTS] += 1
+        plane.counters.slots[connection.pool.block + _ENDPOINT_REQUESTS] += 1
         request = self.request
         lines = [request.first_line]
         lines += request.lines
@@ -242,7 +274,7 @@ class Exchange:
         if not request.host:
             lines.append(b"Host: " + connection.pool.endpoint.authority.encode())
         lines.append(b"")
-        if self._body:
+        if self._body is not None:
             lines.append(b"".join(self._body))
             self._forget_body_if_long()
         else:
@@ -251,7 +283,7 @@ class Exchange:
         client = self._client
         limits = self.snapshot.settings.limits
         if self.request_done:
-            client.wait_until(plane.wheel.now + self.entry.timeouts.head)
+            client.wait_until(plane.wheel.now + self.entry.head_timeout)
         else:
             client.wait_until(plane.wheel.now + limits.body_stall)
             client.resume_reading()
@@ -279,7 +311,7 @@ class Exchange:
         if done:
             self.request_done = True
             if self._answer is None and self._connection is not None:
-                self._client.wait_until(self.plane.wheel.now + self.entry.timeouts.head)
+                self._client.wait_until(self.plane.wheel.now + self.entry.head_timeout)
         elif self._answer is None and self._connection is not None:
             self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.body_stall)
         return surplus
@@ -299,21 +331,27 @@ class Exchange:
         return wire, reader.done, reader.surplus
 
     def _send_body(self, wire: bytes) -> None:
-        if self._connection is None:
+        connection = self._connection
+        if self._replayable or connection is None:
+            if self._body is None:
+                self._body = []
             self._body.append(wire)
-            if sum(map(len, self._body)) > self.snapshot.settings.limits.buffer:
-                self._client.pause_reading()
-            return
-        if self._replayable:
-            self._body.append(wire)
+            self._body_kept += len(wire)
+        if connection is not None:
             self._forget_body_if_long()
-        self._connection.transport.write(wire)
+            connection.transport.write(wire)
+        elif self._body_kept > self.snapshot.settings.limits.buffer:
+            self._client.pause_reading()
 
     def _forget_body_if_long(self) -> None:
-        """Past the replay limit the body cannot be sent again."""
-        if self._answer is not None or sum(map(len, self._body)) > self.snapshot.settings.limits.replay:
-            self._replayable = False
-            self._body.clear()
+        """Past the replay limit, or once the answer has begun, the body cannot be sent again."""
+        if self._answer is not None or self._body_kept > self.snapshot.settings.limits.replay:
+            self._forget_body()
+
+    def _forget_body(self) -> None:
+        self._replayable = False
+        self._body = None
+        self._body_kept = 0
 
     def upstream_full(self) -> None:
         """The upstream does not keep up with the request."""
@@ -379,11 +417,11 @@ class Exchange:
         """1xx goes to HTTP/1.1 clients only (RFC 9110 section 15.2)."""
         if self.request.minor:
             self._client.transport.write(b"\r\n".join((answer.status_line, *answer.lines, b"", b"")))
-        self._client.wait_until(self.plane.wheel.now + self.entry.timeouts.head)
+        self._client.wait_until(self.plane.wheel.now + self.entry.head_timeout)
 
     def _final_head(self, answer: Answer, rest: bytes) -> None:
         entry = self.entry
-        if self.side is _NEW and answer.status in entry.fallback.statuses and self._fall_back_from(answer, rest):
+        if self.on_new and answer.status in entry.fallback_statuses and self._fall_back_from(answer, rest):
             return
         if self._held is not None:
             self._drop_held()
@@ -405,8 +443,8 @@ class Exchange:
             self.keep_alive = False
         if not answer.dated:
             lines.append(plane.date_line)
-        if entry.expose is Expose.ALWAYS or (entry.expose is Expose.TRUSTED and client.trusted):
-            lines.append(entry.labels[self.side])
+        if entry.shown or self.shown:
+            lines.append(entry.labels[self.on_new])
         lines.append(b"X-Request-Id: " + self.request_id)
         if not self.request_done or plane.draining or client.requests >= self.snapshot.settings.limits.keepalive_requests:
             self.keep_alive = False
@@ -425,10 +463,8 @@ class Exchange:
         if length == CHUNKED:
             self._answer_reader = ChunkedReader(self.snapshot.settings.limits)
         client.transport.write(b"\r\n".join(lines))
-        if not self.request_done:
-            self._replayable = False
-            self._body.clear()
-        client.wait_until(plane.wheel.now + entry.timeouts.idle)
+        self._forget_body()
+        client.wait_until(plane.wheel.now + entry.idle_timeout)
         if length == 0:
             self._complete(rest)
         elif rest:
@@ -438,7 +474,7 @@ class Exchange:
 
     def _answer_body(self, data: bytes) -> None:
         client = self._client
-        client.wait_until(self.plane.wheel.now + self.entry.timeouts.idle)
+        client.wait_until(self.plane.wheel.now + self.entry.idle_timeout)
         if self._answer_reader is not None:
             self._chunked_answer(self._answer_reader, data)
             return
@@ -481,7 +517,7 @@ class Exchange:
         """The client takes more of the answer."""
         if self._connection is not None:
             self._connection.transport.resume_reading()
-        idle = self.snapshot.settings.limits.tunnel_idle if self.tunnel else self.entry.timeouts.idle
+        idle = self.snapshot.settings.limits.tunnel_idle if self.tunnel else self.entry.idle_timeout
         self._client.wait_until(self.plane.wheel.now + idle)
 
     def _complete(self, surplus: bytes) -> None:
@@ -514,7 +550,7 @@ class Exchange:
         self.keep_alive = False
         lines = [answer.status_line, *answer.lines, b"Connection: Upgrade", b"Upgrade: " + answer.upgrade]
         if self.shown:
-            lines.append(self.entry.labels[self.side])
+            lines.append(self.entry.labels[self.on_new])
         lines += [b"X-Request-Id: " + self.request_id, b"", rest]
         self.tunnel = True
         client.transport.write(b"\r\n".join(lines))
@@ -637,9 +673,9 @@ class Exchange:
         pool = self._pool
         if pool is None:
             return False
-        destination: Destination = self.entry.destinations[self.side]  # type: ignore[assignment]
+        destination = self.entry.destinations[1 if self.on_new else 0]
         self._tried = (*self._tried, pool)
-        return any(other not in self._tried for pools in destination.sites.values() if pool in pools for other in pools)
+        return destination is not None and any(other not in self._tried for pools in destination.sites.values() if pool in pools for other in pools)
 
     def _again(self, *, stale: bool) -> None:
         plane = self.plane
@@ -654,7 +690,7 @@ class Exchange:
             # What else is idle there is probably as dead: ask for a connection of its own.
             self._tries += 1
             if pool.wait(self):
-                self._client.wait_until(plane.wheel.now + self.entry.timeouts.connect + 0.2)
+                self._client.wait_until(plane.wheel.now + self.entry.connect_timeout + 0.2)
             else:
                 self.failed(Stage.OVERLOAD)
             return
@@ -690,7 +726,7 @@ class Exchange:
         if connection is None:
             return False
         connection.transport.pause_reading()
-        self._held = (connection, answer, rest, self.side, self.reason)
+        self._held = (connection, answer, rest, self.reason)
         self._fall_back(RouteBlock.STATUS_CAUSE)
         return True
 
@@ -704,8 +740,8 @@ class Exchange:
         held, self._held = self._held, None
         if held is None:
             return
-        connection, answer, rest, side, reason = held
-        self._move_to(side, reason)
+        connection, answer, rest, reason = held
+        self._move_to(_NEW, reason)
         self._connection = connection
         connection.exchange = self
         self._replayable = False
@@ -739,13 +775,15 @@ class Exchange:
         self._counted = False
         plane = self.plane
         entry = self.entry
-        side = self.side
+        on_new = self.on_new
         took = perf_counter() - self.started
         slots = plane.counters.slots
         block = entry.block
-        slots[block + RouteBlock.IN_FLIGHT + side] -= 1
-        slots[block + side * RouteBlock.SIDE_REQUESTS + (self.status // 100) * 16 + self.reason] += 1
-        plane.observe(block + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS, took)
+        slots[block + _IN_FLIGHT + on_new] -= 1
+        slots[block + on_new * _SIDE_REQUESTS + self.status // 100 * _REASON_SLOTS + self.reason] += 1
+        durations = block + _DURATIONS + on_new * _SIDE_DURATIONS
+        slots[durations + bisect_left(DURATION_BOUNDS, took)] += 1
+        slots[durations + _DURATION_SUM] += int(took * 1_000_000)
         plane.active -= 1
         if self._repeating:
             self._repeating = False
@@ -754,12 +792,6 @@ class Exchange:
             plane.close_tunnel(self)
         if plane.access_log is not None:
             plane.access_log.put(self, took, broken=broken)
-
-    def _identify(self) -> bytes:
-        given = self.request.request_id
-        if given and len(given) <= _REQUEST_ID_MOST:
-            return given
-        return self.plane.next_request_id()
 
     @property
     def answering(self) -> bool:
@@ -770,13 +802,18 @@ class Exchange:
         """The lines that tell the client who was asked, each with its CRLF; empty when it is not to know."""
         if not self._prepared or not self.shown:
             return b""
-        return self.entry.labels[self.side] + b"\r\n"
+        return self.entry.labels[self.on_new] + b"\r\n"
+
+    @property
+    def side(self) -> Side:
+        """Who is asked, or answered."""
+        return _NEW if self.on_new else _LEGACY
 
     @property
     def shown(self) -> bool:
         """Is the client told which side answered?"""
-        expose = self.entry.expose
-        return expose is Expose.ALWAYS or (expose is Expose.TRUSTED and self._client.trusted)
+        entry = self.entry
+        return entry.shown or (entry.shown_to_trusted and self._client.trusted)
 
     @property
     def client_address(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Final
+from typing import Final, final
 
 from router.core.headers import (
     TOKEN,
@@ -74,21 +74,20 @@ class Refused(Exception):
         self.detail = detail
 
 
+@final
 class Request:
-    """The head of one request.  Rare facts live as class defaults, so that common requests set few attributes."""
+    """The head of one request.  Most facts have defaults: a common request sets few attributes."""
 
-    method = b""
-    target = b""
+    method: bytes = b""
+    target: bytes = b""
     """As sent, or the origin form of an absolute target."""
-    first_line = b""
-    minor = 1
-    host = b""
+    first_line: bytes = b""
+    minor: int = 1
+    host: bytes = b""
     """The Host value as sent on; empty only in HTTP/1.0."""
-    length = 0
+    length: int = 0
     """Body length in bytes, or CHUNKED."""
-    keep_alive = True
-    lines: list[bytes]
-    """The header lines that are passed on, without those the router sets."""
+    keep_alive: bool = True
     named: dict[bytes, bytes] | None = None
     """Values that may be a subject, by lower-case name; the first line of each name."""
     forwarded_for: bytes = b""
@@ -98,31 +97,38 @@ class Request:
     override: bytes = b""
     upgrade: bytes = b""
     """The protocol of a WebSocket upgrade, else empty."""
-    expects = False
-    trailers_wanted = False
-    last_hop = False
+    trailers_wanted: bool = False
+    last_hop: bool = False
     """Max-Forwards is 0 on OPTIONS or TRACE: the router itself has to answer."""
 
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        """The header lines that are passed on, without those the router sets."""
 
+
+@final
 class Answer:
     """The head of one answer."""
 
-    status = 0
-    minor = 1
-    status_line = b""
-    lines: list[bytes]
-    length = UNTIL_CLOSE
-    keep_alive = True
-    bodiless = False
+    status: int = 0
+    minor: int = 1
+    status_line: bytes = b""
+    length: int = UNTIL_CLOSE
+    keep_alive: bool = True
+    bodiless: bool = False
     """True: no body by rule (HEAD, 1xx, 204, 304), whatever the head says about a length."""
-    dated = False
+    dated: bool = False
     upgrade: bytes = b""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
 
 
 PASSES: Final = Field(Kind.PASS, b"", b"", b"")
 """Remembered for every line that is sent on exactly as it came."""
 
 
+@final
 class Memory:
     """Remembers verdicts on lines; forgets everything when full, which costs a microsecond a line once."""
 
@@ -238,37 +244,37 @@ def _sort_request_lines(
     lines: list[bytes], request: Request, memory: Memory, limits: Limits
 ) -> dict[Kind, list[Field]] | None:
     """Passes common lines on; gathers those that mean something to the router by kind."""
-    known = memory.requests.get
-    kept: list[bytes] = []
-    keep = kept.append
+    known = memory.requests
+    kept = request.lines
     special: dict[Kind, list[Field]] | None = None
     named: dict[bytes, bytes] | None = None
     authority = request.host
     host: bytes | None = None
     del lines[0]
     for line in lines:
-        field = known(line)
+        field = known.get(line)
         if field is PASSES:
-            keep(line)
+            kept.append(line)
             continue
         if field is None:
             if len(line) > limits.request_line:
                 raise Refused(431, ErrorCode.HEAD_TOO_LARGE, f"a header line is longer than {limits.request_line} bytes")
             field = memory.request(line)
-        kind, name, value, line = field  # noqa: PLW2901  # the line as it is sent on
+        kind = field.kind
+        line = field.line  # noqa: PLW2901  # as it is sent on
         if kind is _HOST:
-            if host is not None or not valid_host(value):
+            if host is not None or not valid_host(field.value):
                 raise BadField("Host is malformed" if host is None else "more than one Host")
-            host = value
-            keep(b"Host: " + authority if authority else line)
+            host = field.value
+            kept.append(b"Host: " + authority if authority else line)
         elif kind is _SUBJECT:
-            keep(line)
+            kept.append(line)
             if named is None:
-                named = {name: value}
+                named = {field.name: field.value}
             else:
-                named.setdefault(name, value)
+                named.setdefault(field.name, field.value)
         elif kind is _PASS:
-            keep(line)
+            kept.append(line)
         elif kind is _KEEP_ALIVE:
             request.keep_alive = True
         elif kind is not _DROP:
@@ -276,8 +282,7 @@ def _sort_request_lines(
                 special = {}
             special.setdefault(kind, []).append(field)
             if kind is _EXPECT and request.minor:
-                keep(line)
-    request.lines = kept
+                kept.append(line)
     request.named = named
     request.host = _authority(authority, host, request)
     return special
@@ -301,15 +306,14 @@ def _apply(special: dict[Kind, list[Field]], request: Request) -> None:
     connection = [field.value for field in get(Kind.CONNECTION, ())]
     if connection:
         _connection(connection, special, request)
-    for kind, attribute in _SINGLE.items():
-        if fields := get(kind):
-            setattr(request, attribute, fields[-1].value)
+    request.forwarded_proto = _last(get(Kind.FORWARDED_PROTO))
+    request.forwarded_host = _last(get(Kind.FORWARDED_HOST))
+    request.request_id = _last(get(Kind.REQUEST_ID))
+    request.override = _last(get(Kind.OVERRIDE))
     if fields := get(Kind.FORWARDED_FOR):
         request.forwarded_for = b", ".join(field.value for field in fields if field.value)
     if fields := get(Kind.MAX_FORWARDS):
         _max_forwards(fields[-1], request)
-    if fields := get(Kind.EXPECT):
-        request.expects = bool(request.minor) and any(field.value.lower() == b"100-continue" for field in fields)
 
 
 def _max_forwards(field: Field, request: Request) -> None:
@@ -322,12 +326,8 @@ def _max_forwards(field: Field, request: Request) -> None:
         request.lines.append(b"Max-Forwards: %d" % (int(field.value) - 1))
 
 
-_SINGLE: Final = {
-    Kind.FORWARDED_PROTO: "forwarded_proto",
-    Kind.FORWARDED_HOST: "forwarded_host",
-    Kind.REQUEST_ID: "request_id",
-    Kind.OVERRIDE: "override",
-}
+def _last(fields: list[Field] | None) -> bytes:
+    return fields[-1].value if fields else b""
 
 
 def _body(lengths: list[Field], codings: list[Field], request: Request) -> None:
@@ -383,43 +383,42 @@ def parse_answer(head: bytes, memory: Memory, limits: Limits, method: bytes) -> 
     if len(lines) - 1 > limits.fields:
         raise BadField(f"more than {limits.fields} header lines")
     answer = Answer()
-    status = memory.statuses.get(lines[0]) or memory.status(lines[0])
-    answer.status, answer.minor, answer.status_line = status
+    status = memory.statuses.get(lines[0])
+    answer.status, answer.minor, answer.status_line = status or memory.status(lines[0])
     if not answer.minor:
         answer.keep_alive = False
     lengths: list[bytes] | None = None
     codings: list[bytes] | None = None
     connection: list[bytes] | None = None
-    known = memory.responses.get
-    kept: list[bytes] = []
-    keep = kept.append
+    known = memory.responses
+    kept = answer.lines
     del lines[0]
     for line in lines:
-        field = known(line)
+        field = known.get(line)
         if field is PASSES:
-            keep(line)
+            kept.append(line)
             continue
         if field is None:
             if len(line) > limits.request_line:
                 raise BadField("a header line is too long")
             field = memory.response(line)
-        kind, _, value, line = field  # noqa: PLW2901  # the line as it is sent on
+        kind = field.kind
+        line = field.line  # noqa: PLW2901  # as it is sent on
         if kind is _LENGTH:
-            lengths = [value] if lengths is None else [*lengths, value]
+            lengths = [field.value] if lengths is None else [*lengths, field.value]
         elif kind is _DATE:
             answer.dated = True
-            keep(line)
+            kept.append(line)
         elif kind is _KEEP_ALIVE:
             answer.keep_alive = True
         elif kind is _PASS:
-            keep(line)
+            kept.append(line)
         elif kind is Kind.CODING:
-            codings = [value] if codings is None else [*codings, value]
+            codings = [field.value] if codings is None else [*codings, field.value]
         elif kind is Kind.CONNECTION:
-            connection = [value] if connection is None else [*connection, value]
+            connection = [field.value] if connection is None else [*connection, field.value]
         elif kind is Kind.UPGRADE:
-            answer.upgrade = value
-    answer.lines = kept
+            answer.upgrade = field.value
     if connection is not None:
         _answer_connection(connection, answer)
     answer.length = _answer_length(lengths, codings, answer, method)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from bisect import bisect_left
 from collections.abc import Coroutine
 from email.utils import formatdate
 from time import time
@@ -15,7 +14,7 @@ from router.core.wire import endpoint_key
 from router.planes.embedded.deadlines import Wheel
 from router.planes.embedded.heads import Memory
 from router.planes.embedded.pools import PoolStore
-from router.telemetry import DURATION_BOUNDS, RouteBlock, WorkerSlot
+from router.telemetry import RouteBlock, WorkerSlot
 
 if TYPE_CHECKING:
     from router.planes.embedded.accesslog import AccessLog
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from router.planes.embedded.exchange import Exchange
     from router.planes.embedded.snapshot import Snapshot
 
-_SUM: Final = len(DURATION_BOUNDS) + 1
 _TOO_LARGE: Final = frozenset({413, 414, 431})
 _BAD: Final = frozenset({400, 405, 501, 505})
 
@@ -80,7 +78,7 @@ class Plane:
         if not drain:
             return
         for exchange in self.tunnels:
-            if exchange.side and snapshot.rolled_back(exchange.entry.name):
+            if exchange.on_new and snapshot.rolled_back(exchange.entry.name):
                 self.loop.call_later(drain, self._close_recalled, exchange)
 
     def _close_recalled(self, exchange: Exchange) -> None:
@@ -143,12 +141,6 @@ class Plane:
             self.bump(WorkerSlot.BAD_REQUESTS)
         elif status in _TOO_LARGE:
             self.bump(WorkerSlot.TOO_LARGE)
-
-    def observe(self, base: int, seconds: float) -> None:
-        """Put a duration into its bucket and on the sum."""
-        slots = self.counters.slots
-        slots[base + bisect_left(DURATION_BOUNDS, seconds)] += 1
-        slots[base + _SUM] += int(seconds * 1_000_000)
 
     def next_request_id(self) -> bytes:
         """32 hexadecimal digits that no other worker makes."""

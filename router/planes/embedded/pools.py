@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from router.core.attempt import Stage
 from router.core.split import pick_site
@@ -73,7 +73,7 @@ class EndpointPool:
         self.waiting.append(exchange)
         if room and self._connecting < len(self.waiting):
             self._connecting += 1
-            self._plane.spawn(self._connect(exchange.entry.timeouts.connect), f"connect {self.endpoint}")
+            self._plane.spawn(self._connect(exchange.entry.connect_timeout), f"connect {self.endpoint}")
         return True
 
     @property
@@ -118,7 +118,7 @@ class EndpointPool:
             self.idle.remove(connection)
         if self.waiting and self._connecting < len(self.waiting):
             self._connecting += 1
-            self._plane.spawn(self._connect(self.waiting[0].entry.timeouts.connect), f"connect {self.endpoint}")
+            self._plane.spawn(self._connect(self.waiting[0].entry.connect_timeout), f"connect {self.endpoint}")
 
     def retire(self) -> None:
         """No snapshot names the endpoint any more: close what is idle, keep what is busy until it is done."""
@@ -131,9 +131,9 @@ class EndpointPool:
         plane = self._plane
         try:
             async with asyncio.timeout(timeout):
-                _, connection = await plane.loop.create_connection(
-                    lambda: UpstreamConnection(plane, self), self.endpoint.host, self.endpoint.port
-                )
+                connection = UpstreamConnection(plane, self)
+                made: Any = lambda: connection  # noqa: E731  # a protocol by shape, which has no type
+                await plane.loop.create_connection(made, self.endpoint.host, self.endpoint.port)
         except OSError:  # TimeoutError is one
             self._connecting -= 1
             self._failed()

@@ -7,31 +7,23 @@ gives a finished snapshot at the commit.  A delta makes a new snapshot that shar
 from __future__ import annotations
 
 import json
-from array import array
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 from router.core.match import Matcher
-from router.core.model import Expose, Fallback, Route, Side, Timeouts
+from router.core.model import Expose, Fallback, Route, Side
 from router.core.orders import Cause
 from router.core.split import SITE_SALT, header_names, links, seed_of
 from router.core.wire import Settings, content_hash, route_from_row, settings_from_message
 
-
-class Destination(Protocol):
-    """An upstream that this worker has pools for; made by the plane, kept over snapshots."""
-
-    name: str
+if TYPE_CHECKING:
+    from router.planes.embedded.pools import Destination
 
 
+@final
 class RouteEntry:
-    """One route, ready for the hot path.  Immutable once built."""
-
-    __slots__ = (
-        "block", "chain", "destinations", "expose", "fallback", "idempotent", "index", "labels", "name", "route", "seed",
-        "site_seed", "timeouts", "unlisted",
-    )  # fmt: skip
+    """One route, ready for the hot path.  Never changed once built."""
 
     def __init__(self, route: Route, block: int, index: int, destinations: tuple[Destination, Destination | None]) -> None:
         self.route = route
@@ -43,37 +35,38 @@ class RouteEntry:
         self.chain = links(route.subject)
         self.seed = seed_of(route.seed)
         self.site_seed = seed_of(route.seed + SITE_SALT)
-        self.timeouts: Timeouts = route.timeouts
+        self.connect_timeout: float = route.timeouts.connect
+        self.head_timeout: float = route.timeouts.head
+        self.idle_timeout: float = route.timeouts.idle
         self.fallback: Fallback = route.fallback
+        self.fallback_statuses: frozenset[int] = route.fallback.statuses
         self.idempotent = route.idempotent
-        self.expose = route.expose
+        self.shown: bool = route.expose is Expose.ALWAYS
+        self.shown_to_trusted: bool = route.expose is not Expose.NEVER
         self.unlisted = index < 0
-        self.labels = tuple(
+        self.labels: list[bytes] = [
             b"X-Strangler-Side: %b\r\nX-Strangler-Route: %b" % (side.label.encode(), route.name.encode()) for side in Side
-        )
+        ]
         """By side: the lines that tell a client who answered."""
 
 
+@final
 class Snapshot:
-    """Everything in force at one revision."""
+    """Everything in force at one revision.  Never changed once it is in force."""
 
-    __slots__ = (
-        "by_name", "causes", "digest", "entries", "held_sites", "matcher", "networks", "revision", "settings", "shares",
-        "structure", "subject_names", "unlisted",
-    )  # fmt: skip
+    settings: Settings
+    unlisted: RouteEntry
 
-    def __init__(self) -> None:
-        self.revision = 0
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
         self.digest = ""
         self.structure = ""
-        self.settings: Settings
         self.matcher: Matcher[RouteEntry] = Matcher()
         self.entries: list[RouteEntry] = []
         self.by_name: dict[str, RouteEntry] = {}
-        self.unlisted: RouteEntry
         self.networks: tuple[Any, ...] = ()
         self.subject_names: frozenset[bytes] = frozenset()
-        self.shares: array[int] = array("I")
+        self.shares: list[int] = []
         self.causes: bytes = b""
         self.held_sites: frozenset[str] = frozenset()
 
@@ -87,12 +80,17 @@ class Snapshot:
             return False
         return any(found in network for network in self.networks)
 
-    def with_state(self, revision: int, shares: array[int], causes: bytes, held_sites: frozenset[str]) -> Snapshot:
+    def with_state(self, revision: int, shares: list[int], causes: bytes, held_sites: frozenset[str]) -> Snapshot:
         """The same structure with another effective state."""
-        other = Snapshot.__new__(Snapshot)
-        for name in Snapshot.__slots__:
-            setattr(other, name, getattr(self, name))
-        other.revision = revision
+        other = Snapshot(revision)
+        other.settings = self.settings
+        other.unlisted = self.unlisted
+        other.structure = self.structure
+        other.matcher = self.matcher
+        other.entries = self.entries
+        other.by_name = self.by_name
+        other.networks = self.networks
+        other.subject_names = self.subject_names
         other.shares = shares
         other.causes = causes
         other.held_sites = held_sites
@@ -148,8 +146,7 @@ class Receiver:
             raise WireError(f"malformed: {type(error).__name__}: {error}") from error
 
     def _begin(self, message: dict[str, Any]) -> None:
-        self._building = Snapshot()
-        self._building.revision = message["revision"]
+        self._building = Snapshot(message["revision"])
         self._digest = blake2b(digest_size=16)
         self._destinations = {}
         self.slots = message["slots"]
@@ -163,7 +160,7 @@ class Receiver:
             for row in message["rows"]:
                 self._route(row, building)
         elif operation == "state":
-            building.shares = array("I", message["shares"])
+            building.shares = list(message["shares"])
             building.causes = bytes(message["causes"])
             building.held_sites = frozenset(message["held_sites"])
         elif operation == "commit":

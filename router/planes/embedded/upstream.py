@@ -7,7 +7,7 @@ answer, so the connection is closed rather than trusted again.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from router.planes.embedded.deadlines import NEVER
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from router.planes.embedded.pools import EndpointPool
 
 
-class UpstreamConnection(asyncio.Protocol):
-    """One TCP connection to an endpoint."""
+@final
+class UpstreamConnection:
+    """One TCP connection to an endpoint; an asyncio protocol by shape rather than by name."""
 
     __slots__ = ("_plane", "closed", "deadline", "exchange", "pool", "scheduled", "transport", "write_paused")
 

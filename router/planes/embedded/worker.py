@@ -63,7 +63,11 @@ async def serve(options: WorkerOptions) -> None:
     for task in pending:
         task.cancel()
     if accepting.is_set():
-        server = await loop.create_server(lambda: ClientConnection(plane), sock=options.listener, backlog=_BACKLOG)
+        server = await loop.create_server(
+            lambda: ClientConnection(plane),  # type: ignore[arg-type,return-value]  # a protocol by shape
+            sock=options.listener,
+            backlog=_BACKLOG,
+        )
         if options.announce:
             print(options.announce, flush=True)
         await stop.wait()
