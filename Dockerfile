@@ -45,8 +45,9 @@ RUN groupadd --system --gid 10001 strangler \
 
 COPY --from=build /opt/strangler /opt/strangler
 
-# no bytecode and no core files on a read-only root; logs go out at once
+# a read-only root: no bytecode beside the modules, temporary files beside the state; logs go out at once
 ENV PATH=/opt/strangler/bin:$PATH \
+    TMPDIR=/var/lib/strangler \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 

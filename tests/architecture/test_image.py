@@ -57,12 +57,12 @@ def test_it_does_not_run_as_root() -> None:
 
 
 def test_only_the_state_volume_is_written() -> None:
-    """State goes to the volume, which the user owns; Python writes no bytecode beside its modules."""
+    """State and temporary files go to the volume, which the user owns; no bytecode is written beside modules."""
     assert last_stage("VOLUME") == ["/var/lib/strangler"]
     assert any("--owner strangler" in text and "/var/lib/strangler" in text for text in last_stage("RUN"))
     command = json.loads(last_stage("CMD")[0])
     assert command[command.index("--state") + 1] == "/var/lib/strangler"
-    assert "PYTHONDONTWRITEBYTECODE=1" in last_stage("ENV")[0]
+    assert {"PYTHONDONTWRITEBYTECODE=1", "TMPDIR=/var/lib/strangler"} <= set(last_stage("ENV")[0].split())
 
 
 def test_health_is_asked_at_livez_without_curl() -> None:
