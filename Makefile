@@ -19,7 +19,7 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format unit bench image lock clean
+.PHONY: help setup twins demo test check format unit bench image lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -39,7 +39,10 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## a legacy shop, two new services and the router on this machine, with traffic; Ctrl-C ends it
+twins: setup ## the compiled hot path, built anew when its sources have changed; plain Python without a C compiler
+	@$(BIN)/python tools/compile_hot_path.py 2>/dev/null
+
+demo: twins ## a legacy shop, two new services and the router on this machine, with traffic; Ctrl-C ends it
 	@exec $(BIN)/strangler demo --config routes.yaml $(DEMO_ARGS)
 
 test: check unit ## everything that a change must pass
@@ -54,10 +57,10 @@ format: setup ## format, and mend what the linter can mend by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-unit: setup ## the tests alone; TEST_ARGS='-k name' for some of them
+unit: twins ## the tests alone; TEST_ARGS='-k name' for some of them
 	$(BIN)/pytest $(TEST_ARGS)
 
-bench: setup ## the router against every peer found on this machine
+bench: twins ## the router against every peer found on this machine
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]'
 	$(BIN)/python -m bench $(BENCH_ARGS)
 

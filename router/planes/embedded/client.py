@@ -220,6 +220,9 @@ class ClientConnection:
             detail = f"the head of the request is longer than {limits.head} bytes"
             self.refuse(Refused(431, ErrorCode.HEAD_TOO_LARGE, detail))
             return
+        if self._eof:  # the rest of it will never come
+            self.close()
+            return
         if not self._scanned and data:
             self.wait_until(self._plane.wheel.now + limits.head_timeout)
         self._scanned = max(len(data) - 3, 0)
@@ -236,7 +239,7 @@ class ClientConnection:
     def answered(self, exchange: Exchange) -> None:
         """The exchange is over and its answer is written."""
         self.exchange = None
-        if not exchange.keep_alive or self._eof:
+        if not exchange.keep_alive or (self._eof and not self._buffer):
             if exchange.request_done:
                 self.close()
             else:

@@ -57,7 +57,8 @@ class Exchange:
 
     on_new: bool = False
     """The side, as cheap as it gets."""
-    reason: int = int(Reason.UNLISTED)
+    reason: int = 3
+    """A `Reason`; the default is UNLISTED."""
     status: int = 0
     """What the client was told; 0 while it was told nothing."""
     tunnel: bool = False
