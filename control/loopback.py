@@ -9,13 +9,12 @@ class UnsafeAddressError(Exception):
     """An admin address that anybody on the network could use."""
 
 
-def check_loopback(address: str) -> None:
-    """Raises `UnsafeAddressError` unless only this machine can reach `HOST:PORT`."""
-    host = address.rpartition(":")[0]
+def check_loopback(host: str) -> None:
+    """Raises `UnsafeAddressError` unless only this machine can reach the address."""
     if not is_loopback(host):
         raise UnsafeAddressError(
-            f"the admin address {address} is not loopback, and without tokens everybody who reaches it could change "
-            "the routing; bind it to 127.0.0.1 and reach it through a tunnel"
+            f"the admin address {host or '(any)'} is not loopback, and without tokens everybody who reaches it could "
+            "change the routing; bind it to 127.0.0.1 and reach it through a tunnel"
         )
 
 

@@ -3,7 +3,3 @@
 It is aiohttp's world: nothing here is on the way of a proxied request.  Handlers read `router.live`, ask it for
 changes and write down its answers; they decide nothing.
 """
-
-from control.api.app import build_app, make_app
-
-__all__ = ["build_app", "make_app"]

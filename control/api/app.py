@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -12,38 +11,15 @@ from control.api import reads, stream, writes
 from control.api.body import MAX_BODY
 from control.api.context import CONTEXT, Context
 from control.api.guard import guard
-from control.compiler import ChildCompiler
-from control.counters import CounterFiles, RecentTraffic
-from control.loopback import check_loopback
-from control.metrics import Metrics
-from control.options import Options
-from router.live import Live
-from router.ports import Compiler
 
 _NAME: Final = r"{name:.+}"
 """Names of routes contain slashes and spaces; a client may escape the slashes or not."""
 
 
-def build_app(live: Live, options: Options, traffic: RecentTraffic, files: CounterFiles) -> web.Application:
-    """Raises `UnsafeAddressError` when the admin address is not loopback: there are no tokens yet."""
-    check_loopback(options.admin)
-    place = tempfile.TemporaryDirectory(prefix="strangler-check-")
-    # A compiler of its own for questions: the counter blocks it gives out are forgotten with its folder.
-    checker = ChildCompiler(Path(place.name) / "blocks.json", filename=options.config.name)
-    app = make_app(live, traffic, files, checker)
-
-    async def close(_: web.Application) -> None:
-        await checker.close()
-        place.cleanup()
-
-    app.on_cleanup.append(close)
-    return app
-
-
-def make_app(live: Live, traffic: RecentTraffic, files: CounterFiles, checker: Compiler) -> web.Application:
-    """The application over parts that somebody else opens and closes."""
-    app = web.Application(middlewares=[guard(live.events.tell)], client_max_size=MAX_BODY)
-    app[CONTEXT] = Context(live, traffic, Metrics(live, files), checker)
+def make_app(context: Context, tell: Callable[..., None]) -> web.Application:
+    """`tell` emits an event: its name and its fields."""
+    app = web.Application(middlewares=[guard(tell)], client_max_size=MAX_BODY)
+    app[CONTEXT] = context
     app.add_routes(
         [
             web.get("/", reads.front),

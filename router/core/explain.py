@@ -160,7 +160,10 @@ class _Request:
     def of(cls, asked: Asked) -> _Request:
         headers: dict[bytes, bytes] = {}
         for name, value in asked.headers:
-            headers.setdefault(name.strip().lower().encode(), value.strip().encode())
+            key = name.strip().lower().encode()
+            if key == OVERRIDE_HEADER:
+                headers[key] = value.strip().encode()  # of overrides the last one counts, of everything else the first
+            headers.setdefault(key, value.strip().encode())
         method = asked.method.encode()
         host, path = _target(asked.target)
         authority = host or headers.get(b"host", b"")
@@ -292,11 +295,12 @@ def _listed(
     found: int,
 ) -> Explanation:
     route, entry = table.routes[found], state.routes[found]
-    who = None if request.preflight else subject(links(route.subject), request.headers, request.client.encode(), b"")
+    named = subject(links(route.subject), request.headers, request.client.encode(), b"")
+    who = None if request.preflight else named
     drawn = bucket(who[0], seed_of(route.seed)) if who else PREFLIGHT if request.preflight else NO_SUBJECT
-    override, said = _override(request, table)
+    override, said = _override(request, table, route)
     side, reason = decide(entry.share, entry.cause, override, drawn)
-    site = _site(table, route, who[0] if who else None) if side is Side.NEW else ""
+    site = _site(table, route, named[0] if named else None) if side is Side.NEW else ""
     if side is Side.NEW and site in state.held_sites:
         side, reason = Side.LEGACY, Reason.SITE_ROLLBACK
     upstream = table.upstreams[route.new if side is Side.NEW and route.new else route.legacy]
@@ -369,7 +373,7 @@ def _order_note(order: Order, route: Route, entry: Effective) -> str:
     return said if order.id == entry.order or entry.cause is Cause.ROLLBACK else f"{said} (a newer order rules)"
 
 
-def _override(request: _Request, table: Table) -> tuple[Side | None, str]:
+def _override(request: _Request, table: Table, route: Route) -> tuple[Side | None, str]:
     """What the override header asks for, if this client may ask, and what to say about it."""
     value = request.headers.get(OVERRIDE_HEADER)
     if value is None:
@@ -381,6 +385,8 @@ def _override(request: _Request, table: Table) -> tuple[Side | None, str]:
         return None, "ignored: it does not come from a trusted network" if request.client else (
             "ignored: only trusted networks may override, and the question names no client"
         )
+    if wanted is Side.NEW and route.new is None:
+        return None, "ignored: the route has no new side"
     return wanted, f"{wanted.label}, from a trusted network"
 
 

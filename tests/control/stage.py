@@ -12,7 +12,7 @@ from control.counters import CounterFiles, RecentTraffic
 from control.stores.memory import MemoryStore
 from router.live import Live
 from router.planes.embedded.counters import Counters
-from router.ports import Compiled, Confirmation, Problems, Target, WorkerState
+from router.ports import Compiled, Compiler, Confirmation, Problems, Target, WorkerState
 from router.telemetry import CODE_CLASSES, REASON_SLOTS, RouteBlock
 
 ROUTES = """\
@@ -91,7 +91,7 @@ class Stage:
     clock: StageClock = field(default_factory=StageClock)
     fleet: StageFleet = field(default_factory=StageFleet)
     store: MemoryStore = field(default_factory=MemoryStore)
-    compiler: StageCompiler = field(default_factory=StageCompiler)
+    compiler: Compiler = field(default_factory=StageCompiler)
 
     def __post_init__(self) -> None:
         self.files = CounterFiles(self.folder)

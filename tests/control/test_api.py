@@ -11,18 +11,25 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from control.api import build_app, make_app
+from control.api.app import make_app
+from control.api.context import Context
 from control.api.stream import LISTENERS
+from control.compiler import ChildCompiler
 from control.loopback import UnsafeAddressError, check_loopback
-from control.options import Options
+from control.metrics import Metrics
 from router.core.orders import Reach, Scope
 from router.events import EventName
 from tests.control.stage import ROUTES, Stage
 
 Client = TestClient[Any, Any]
+
+
+def app(stage: Stage) -> web.Application:
+    metrics = Metrics(stage.live, stage.files)
+    return make_app(Context(stage.live, stage.traffic, metrics, stage.compiler), stage.live.events.tell)
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ async def stage(tmp_path: Path) -> Stage:
 
 @pytest.fixture
 async def client(stage: Stage) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(make_app(stage.live, stage.traffic, stage.files, stage.compiler))) as client:
+    async with TestClient(TestServer(app(stage))) as client:
         yield client
 
 
@@ -69,7 +76,7 @@ async def roll_back(client: Client, scope: dict[str, Any], **headers: str) -> An
 async def test_the_process_is_alive_whatever_is_in_force(tmp_path: Path, path: str) -> None:
     """Even before the first routes.yaml was accepted."""
     bare = Stage(tmp_path)
-    async with TestClient(TestServer(make_app(bare.live, bare.traffic, bare.files, bare.compiler))) as client:
+    async with TestClient(TestServer(app(bare))) as client:
         assert (await client.get(path)).status == 200
         assert (await client.get("/readyz")).status == 503
         assert (await get(client, "/api/v1/status", 503))["code"] == "not-started"
@@ -92,7 +99,7 @@ async def test_not_ready_while_no_worker_has_it(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.fleet.gone = {0, 1}
     await stage.start()
-    async with TestClient(TestServer(make_app(stage.live, stage.traffic, stage.files, stage.compiler))) as client:
+    async with TestClient(TestServer(app(stage))) as client:
         assert not (await get(client, "/readyz", 503))["ready"]
         stage.fleet.gone = {1}
         assert (await get(client, "/readyz", 503))["workers"]["confirmed"] == 0
@@ -555,28 +562,28 @@ async def test_an_endless_actor_is_refused(client: Client) -> None:
     await send(client, "POST", "/api/v1/rollbacks", body, 400, X_Strangler_Actor="x" * 200)
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0:8081", ":8081", "10.0.0.1:8081", "[::]:8081", "example.com:8081"])
-async def test_without_tokens_only_loopback_may_be_an_admin_address(tmp_path: Path, address: str) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "10.0.0.1", "[::]", "::", "example.com"])
+def test_without_tokens_only_loopback_may_be_an_admin_address(host: str) -> None:
     """Anything else refuses to start."""
-    stage = Stage(tmp_path)
     with pytest.raises(UnsafeAddressError, match="not loopback"):
-        build_app(stage.live, Options(admin=address), stage.traffic, stage.files)
+        check_loopback(host)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:8081", "localhost:0", "[::1]:8081", "127.1.2.3:1"])
-def test_loopback_addresses_are_fine(address: str) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "::1", "127.1.2.3"])
+def test_loopback_addresses_are_fine(host: str) -> None:
     """Names and both families."""
-    check_loopback(address)
+    check_loopback(host)
 
 
 async def test_the_real_compiler_answers_check(stage: Stage) -> None:
-    """In a process of its own; the blocks in use are not touched by a question."""
-    app = build_app(stage.live, Options(), stage.traffic, stage.files)
-    async with TestClient(TestServer(app)) as client:
+    """In a process of its own; nothing that is in use is touched by a question."""
+    stage.compiler = ChildCompiler(None)
+    async with TestClient(TestServer(app(stage))) as client:
         good = await checked(await client.post("/api/v1/check", data=ROUTES.encode()), 200)
         assert good["routes"] == 3
         bad = await checked(await client.post("/api/v1/check", data=b"version: 2"), 422)
         assert bad["problems"][0].startswith("routes.yaml:1:")
+    await stage.compiler.close()
 
 
 # -- events ------------------------------------------------------------------------------------------------------------

@@ -209,6 +209,18 @@ def test_an_override_counts_only_from_a_trusted_network() -> None:
     assert "ignored" in ask("PUT", "/v1/carts/7", client="10.1.1.1", on=on, X_Strangler_Side="old").override
 
 
+def test_nobody_is_sent_to_a_side_that_does_not_exist() -> None:
+    """Not even by a trusted override."""
+    found = ask(
+        "GET",
+        "/a",
+        client="10.1.1.1",
+        on=table(route("a", "/a", new=None), trusted=("10.0.0.0/8",)),
+        X_Strangler_Side="new",
+    )
+    assert (Side.LEGACY, "old", "ignored: the route has no new side") == (found.side, found.upstream, found.override)
+
+
 def test_a_rolled_back_site_takes_its_own_users_to_legacy() -> None:
     """The others stay where they are."""
     on = table(replace(CARTS[0], weight=PPM))
