@@ -189,8 +189,11 @@ class ClientConnection:
         exchange.prepare()
         if rest:
             self._body(rest)
-        if self.exchange is exchange:
+        if self._serves(exchange):  # a bad body may have ended it already
             exchange.start()
+
+    def _serves(self, exchange: Exchange) -> bool:
+        return self.exchange is exchange
 
     def _body(self, data: bytes) -> None:
         exchange = self.exchange

@@ -98,6 +98,8 @@ class Exchange:
     _head_buffer: bytes = b""
     _seen_answer: bool = False
     _interims: int = 0
+    _unsent: int = 0
+    """What the client had not taken when its buffer was looked at last."""
 
     _tunnel_client_eof: bool = False
     _tunnel_upstream_eof: bool = False
@@ -512,6 +514,10 @@ class Exchange:
         """The client does not keep up with the answer."""
         if self._connection is not None:
             self._connection.transport.pause_reading()
+        self._await_client()
+
+    def _await_client(self) -> None:
+        self._unsent = self._client.transport.get_write_buffer_size()
         self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.send_stall)
 
     def client_drained(self) -> None:
@@ -615,8 +621,7 @@ class Exchange:
             self.failed(Stage.CONNECT if pool is not None and pool.connecting else Stage.OVERLOAD)
         elif self._answer is not None:
             if client.write_paused:
-                self.plane.bump(WorkerSlot.SEND_STALLS)
-                client.reset()
+                self._client_stalled()
             else:
                 self.failed(Stage.BODY)
         elif self.request_done or self._connection.write_paused:
@@ -624,6 +629,14 @@ class Exchange:
         else:
             self.plane.bump(WorkerSlot.BODY_STALLS)
             client.refuse(Refused(408, ErrorCode.BODY_STALL, "the request's body stopped coming"))
+
+    def _client_stalled(self) -> None:
+        """The client has not drained its buffer in time; if it took anything at all, it gets as much time again."""
+        if self._client.transport.get_write_buffer_size() < self._unsent:
+            self._await_client()
+        else:
+            self.plane.bump(WorkerSlot.SEND_STALLS)
+            self._client.reset()
 
     def failed(self, stage: Stage, detail: str = "") -> None:
         """A try has failed: count it, and do what the rule says."""
@@ -747,12 +760,15 @@ class Exchange:
         connection.exchange = self
         self._replayable = False
         self._final_head(answer, rest)
-        if self._connection is not connection:
+        if not self._uses(connection):
             return  # all of the answer was at hand
         if connection.closed:
             self.failed(Stage.BODY)
         else:
             connection.transport.resume_reading()
+
+    def _uses(self, connection: UpstreamConnection) -> bool:
+        return self._connection is connection
 
     def _cut(self) -> None:
         """The answer broke off: the client must be able to see it."""
