@@ -172,14 +172,15 @@ class Router:
 
     def _complaint(self, died: int | None, code: int | None) -> str:
         stderr = self.stderr()
+        shown = "\n".join(stderr.splitlines()[:60])
         if died is not None:
-            return f"the router died during the test with {died}:\n{stderr}"
+            return f"the router died during the test with {died}:\n{shown}"
         if code is None:
-            return f"the router did not end within {STOP_SECONDS} s of SIGTERM:\n{stderr}"
+            return f"the router did not end within {STOP_SECONDS} s of SIGTERM:\n{shown}"
         if code not in (0, -signal.SIGTERM):
-            return f"the router ended with {code}:\n{stderr}"
+            return f"the router ended with {code}:\n{shown}"
         if "Traceback (most recent call last)" in stderr:
-            return f"the router wrote a traceback:\n{stderr}"
+            return f"the router wrote a traceback:\n{shown}"
         return ""
 
 

@@ -84,6 +84,7 @@ def _refusal(stage: Stage, outcome: Outcome, statuses: Collection[int]) -> Answe
     answer = outcome.answer
     assert answer.status in statuses, f"expected {sorted(statuses)}, got {answer}"
     own_answer(answer)
+    assert b"close" in answer.elements("connection")
     assert (b"", [answer]) == (outcome.raw, outcome.answers), "something came behind the refusal"
     assert outcome.ended, "the connection stayed open"
     return answer
@@ -95,6 +96,7 @@ def own_answer(answer: Answer) -> None:
     assert [b"application/problem+json"] == answer.values("content-type")
     assert 1 == len(answer.elements("x-strangler-error"))
     assert answer.status == json.loads(answer.body)["status"]
+    assert 1 == len(answer.values("date"))
 
 
 def forwarded(

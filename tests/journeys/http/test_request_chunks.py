@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.journeys.http.claims import SMUGGLED, bytewise, cases, forwarded, own_fields, refused_late
+from tests.journeys.http.claims import OK, SMUGGLED, bytewise, cases, forwarded, own_fields, refused_late
 from tests.journeys.http.stage import Stage
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -157,6 +157,16 @@ def test_a_chunked_body_may_come_byte_by_byte(stage: Stage, case: tuple[bytes, b
     """Segments are no boundaries."""
     sent, body = case
     forwarded(stage, [HEAD, *bytewise(sent)], method=b"POST", body=body)
+
+
+@cases({"plain": END, "extension": b"0;a=b\r\n\r\n", "trailers": b"0\r\nX: y\r\n\r\n"})
+def test_what_stands_behind_the_last_chunk_is_the_next_request(stage: Stage, case: bytes) -> None:
+    """In the same segment."""
+    following = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
+    outcome = stage.play(HEAD + b"5\r\nhello\r\n" + case + following, OK, methods=("POST", "GET"))
+    assert [(b"/", b"hello"), (b"/next", b"")] == [(request.target, request.body) for request in outcome.requests]
+    assert [200, 200] == [answer.status for answer in outcome.answers]
+    stage.fence()
 
 
 # -- Trailers ----------------------------------------------------------------------------------------

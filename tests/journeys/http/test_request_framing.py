@@ -149,6 +149,16 @@ def test_a_body_without_framing_is_the_next_request(stage: Stage) -> None:
     stage.fence()
 
 
+def test_the_largest_length_is_a_length(stage: Stage) -> None:
+    """2^63 - 1 bytes are announced: the upstream learns so, or the client that it is too much."""
+    client = stage.client(post(b"Content-Length: 9223372036854775807\r\n", b"hello"))
+    stage.until(lambda: client.inbox or any(peer.inbox for peer in stage.peers), "the head or a refusal")
+    if client.inbox:
+        assert stage.answer(client).status in {400, 413}
+    else:
+        assert [b"9223372036854775807"] == stage.head().request.values("content-length")
+
+
 # -- Transfer-Encoding -------------------------------------------------------------------------------
 
 CODINGS = {

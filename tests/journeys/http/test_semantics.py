@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.journeys.http.claims import OK, SMUGGLED, cases, forwarded, let_go, own_answer, own_fields
-from tests.journeys.http.stage import CLOSE, RESET, Script, Stage, Wire
+from tests.journeys.http.stage import CLOSE, END, RESET, Script, Stage, Step, Wire
 from tests.journeys.rig import Router
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -240,6 +240,18 @@ def test_a_bad_answer_does_not_mix_up_a_pipeline(stage: Stage) -> None:
         assert b"two" == stage.answer(client).body
 
 
+def test_answers_of_many_clients_are_not_mixed_up(stage: Stage) -> None:
+    """Thirty at once, answered from the last to the first."""
+    clients = [stage.client(get(b"/%d" % number)) for number in range(30)]
+    arrivals = {}
+    for _ in clients:
+        arrival = stage.arrival()
+        arrivals[arrival.request.target] = arrival.peer
+    for number in reversed(range(30)):
+        stage.send(arrivals[b"/%d" % number], ok(b"%d" % number))
+    assert [b"%d" % number for number in range(30)] == [stage.answer(client).body for client in clients]
+
+
 # -- Expect ------------------------------------------------------------------------------------------
 
 EXPECTING = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
@@ -392,15 +404,13 @@ def pooled(stage: Stage) -> Wire:
     }
 )
 @pytest.mark.parametrize("how", [CLOSE, RESET])
-def test_a_safe_request_on_a_stale_connection_is_sent_again(
-    stage: Stage, own: Router, how: Script, case: bytes
-) -> None:
+def test_a_safe_request_on_a_stale_connection_is_sent_again(stage: Stage, own: Router, how: Step, case: bytes) -> None:
     """The upstream closes its idle connection just as the request arrives: no error for the client."""
     stale = pooled(stage)
     client = stage.client(case)
     first = stage.arrival()
     assert stale is first.peer
-    stage.play_script(first.peer, [how])  # type: ignore[list-item]
+    stage.play_script(first.peer, [how])
     second = stage.arrival()
     assert (b"/again", True) == (second.request.target, second.peer is not first.peer)
     stage.send(second.peer, ok() if not case.startswith(b"HEAD") else b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
@@ -417,12 +427,12 @@ def test_a_safe_request_on_a_stale_connection_is_sent_again(
 )
 @pytest.mark.parametrize("how", [CLOSE, RESET])
 def test_a_request_that_may_have_had_its_effect_is_never_sent_again(
-    stage: Stage, own: Router, how: Script, case: bytes
+    stage: Stage, own: Router, how: Step, case: bytes
 ) -> None:
     """It was delivered: the client gets a 502 and decides itself."""
     pooled(stage)
     client = stage.client(case)
-    stage.play_script(stage.arrival().peer, [how])  # type: ignore[list-item]
+    stage.play_script(stage.arrival().peer, [how])
     answer = stage.answer(client, "POST")
     assert 502 == answer.status
     own_answer(answer)
@@ -430,15 +440,34 @@ def test_a_request_that_may_have_had_its_effect_is_never_sent_again(
 
 
 @cases({"GET": get(b"/a"), "POST": post(b"hello", target=b"/a"), "POST, empty": post(b"", target=b"/a")})
-def test_a_connection_closed_while_idle_costs_nobody_anything(stage: Stage, own: Router, case: bytes) -> None:
+@pytest.mark.parametrize("how", [CLOSE, RESET, END])
+def test_a_connection_ended_while_idle_costs_nobody_anything(stage: Stage, own: Router, how: Step, case: bytes) -> None:
     """The router looks before it sends: nothing was delivered, so even a POST goes out on a new connection."""
     for _ in range(20):
-        pooled(stage).close()
+        stage.play_script(pooled(stage), [how])
         client = stage.client(case)
         arrival = stage.arrival()
         stage.send(arrival.peer, ok())
         assert 200 == stage.answer(client).status
         client.close()
+
+
+def test_a_pool_full_of_stale_connections_costs_a_safe_request_nothing(stage: Stage, own: Router) -> None:
+    """The second attempt goes out on a new connection, not on the next stale one."""
+    stage.clear()
+    for peer in stage.peers:
+        peer.close()
+    clients = [stage.client(GET) for _ in range(8)]
+    stale = [stage.arrival().peer for _ in clients]
+    for peer in stale:
+        stage.send(peer, ok())
+    assert [200] * 8 == [stage.answer(client).status for client in clients]
+    client = stage.client(get(b"/again"))
+    while (arrival := stage.arrival()).peer in stale:
+        arrival.peer.close()
+        assert b"" == client.inbox
+    stage.send(arrival.peer, ok())
+    assert 200 == stage.answer(client).status
 
 
 def test_a_safe_request_is_not_sent_for_ever(stage: Stage) -> None:

@@ -138,6 +138,21 @@ def test_an_early_answer_does_not_end_an_upload_that_the_upstream_still_reads(st
     stage.fence()
 
 
+@cases({"length": upload(len(GET) + 5) + b"hello", "chunked": CHUNKED_UPLOAD + b"%x\r\nhello" % (len(GET) + 5)})
+def test_the_rest_of_a_body_behind_an_early_answer_is_no_request(stage: Stage, case: bytes) -> None:
+    """It belongs to the body that was announced, however late it comes and whatever it looks like."""
+    client = stage.client(case)
+    peer = stage.head().peer
+    stage.send(peer, b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+    assert 413 == stage.answer(client).status
+    peer.busy = True
+    stage.send(client, GET.replace(b"/", b"/smuggled", 1))
+    stage.quiet(0.05)
+    assert not [one for one in stage.peers if one is not peer and b"smuggled" in one.inbox]
+    assert b"" == client.inbox or stage.answer(client).status == 400
+    stage.fence()
+
+
 @cases({"closes": False, "resets": True})
 def test_an_answer_is_not_lost_when_the_upstream_stops_reading(stage: Stage, case: bool) -> None:
     """Answer, then close, with megabytes of the body unread: the client still gets the answer."""
@@ -217,6 +232,50 @@ def _drain(stage: Stage, client: Wire, peer: Wire, sent: int, own: Router, befor
 
 def _expected(offset: int, size: int) -> bytes:
     return (PIECE * (2 + size // len(PIECE)))[offset : offset + size]
+
+
+def test_an_answer_whose_upstream_has_gone_already_reaches_a_slow_reader_whole(stage: Stage) -> None:
+    """What was received is delivered: the end of the upstream's connection hurries nobody."""
+    client = stage.client(GET, receive_buffer=16 * 1024)
+    peer = stage.arrival().peer
+    size = 4 * len(PIECE)
+    client.ended = True  # it does not read for the time being
+    stage.send(peer, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + PIECE * 4)
+    peer.close()
+    stage.fence()
+    client.ended = False
+    answer = stage.answer(client)
+    assert answer.complete
+    assert PIECE * 4 == answer.body
+
+
+def test_pipelined_requests_are_not_collected_without_end(stage: Stage, own: Router) -> None:
+    """While the first waits for its answer, the others wait in the kernel."""
+    stage.clear()
+    client = stage.client(GET)
+    peer = stage.arrival().peer
+    before = own.resident_kib()
+    taken, data = 0, GET.replace(b"/", b"/" + b"x" * 1000, 1) * 64
+    quiet = 0
+    while quiet < 5 and taken < TOTAL:
+        done = client.give(memoryview(data)[taken % len(data) :])
+        taken, quiet = taken + done, 0 if done else quiet + 1
+        stage.turn(0 if done else 0.05)
+    assert taken < BOUND
+    assert own.resident_kib() - before < 4 * 1024
+    client.abort()
+    stage.send(peer, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    stage.quiet(0.1)
+
+
+@pytest.mark.parametrize("pipelined", [1, 100, 30_000])
+def test_a_pipelining_client_that_goes_is_noticed(stage: Stage, own: Router, pipelined: int) -> None:
+    """Also when the router has stopped reading from it."""
+    client = stage.client(GET * (1 + pipelined))
+    peer = stage.arrival().peer
+    client.abort()
+    let_go(stage, [peer])
+    stage.fence()
 
 
 @cases({"length": upload(TOTAL), "chunked": CHUNKED_UPLOAD + b"%x\r\n" % TOTAL})
@@ -343,6 +402,17 @@ def test_a_half_closed_client_gets_its_answer(stage: Stage, case: bytes) -> None
     outcome = stage.play(case, [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"hello"], half_close=True)
     assert (200, b"hello", True) == (outcome.answer.status, outcome.answer.body, outcome.answer.complete)
     stage.fence()
+
+
+def test_a_half_closed_client_gets_an_answer_that_takes_a_while(stage: Stage) -> None:
+    """Half a second is no reason to think that it has gone."""
+    client = stage.client(GET)
+    client.end()
+    peer = stage.arrival().peer
+    stage.quiet(0.5)
+    assert not peer.ended
+    stage.send(peer, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert b"ok" == stage.answer(client).body
 
 
 def test_half_closed_pipelined_requests_all_get_their_answers(stage: Stage) -> None:

@@ -25,7 +25,7 @@ limits:
   body_stall: 300ms
   keepalive_idle: 300ms
   keepalive_requests: 5
-  send_stall: 500ms
+  send_stall: 1s
   pool_idle: 300ms
   tunnel_idle: 300ms
 routes:
@@ -181,6 +181,47 @@ def test_an_answer_that_trickles_becomes_a_504(hasty: Stage) -> None:
         sent += 1
         hasty.turn(0.05)
     assert 504 == hasty.answer(client).status
+
+
+def test_an_interim_answer_does_not_replace_the_answer(hasty: Stage) -> None:
+    """It has not come until the final one has."""
+    client = hasty.client(GET)
+    hasty.send(hasty.arrival().peer, b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    assert 504 == hasty.answer(client).status
+
+
+def test_a_slow_upload_does_not_use_up_the_time_for_the_answer(hasty: Stage) -> None:
+    """The upstream cannot answer what it has not got: an upload of three times the deadline gets its answer."""
+    client = hasty.client(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n")
+    peer = hasty.head().peer
+    for _ in range(12):
+        hasty.send(client, b"x")
+        hasty.quiet(0.08)
+    hasty.until(lambda: len(peer.inbox) == 12, "the body at the upstream")
+    peer.inbox.clear()
+    hasty.send(peer, OK)
+    assert (200, b"ok") == ((answer := hasty.answer(client)).status, answer.body)
+
+
+def test_a_slow_reader_does_not_use_up_the_upstreams_time(hasty: Stage) -> None:
+    """While the router itself does not read from the upstream, the upstream is not silent."""
+    hasty.clear()
+    hasty.peer_send_buffer = 64 * 1024
+    client = hasty.client(GET, receive_buffer=16 * 1024)
+    peer = hasty.arrival().peer
+    size = 16 << 20
+    hasty.send(peer, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+    client.ended = True  # from here on the stage does not read it
+    rest = memoryview(bytes(size))
+    while done := peer.give(rest[: 1 << 18]):
+        rest = rest[done:]
+    hasty.quiet(0.6)  # twice the deadline of a silent upstream
+    client.ended = False
+    while rest:
+        rest = rest[peer.give(rest[: 1 << 18]) :]
+        hasty.turn(0.001)
+    answer = hasty.answer(client)
+    assert (size, True) == (len(answer.body), answer.complete)
 
 
 def test_a_504_is_not_tried_again(hasty: Stage) -> None:

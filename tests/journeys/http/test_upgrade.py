@@ -7,6 +7,7 @@ import pytest
 from tests.journeys.http.claims import OK, SMUGGLED, cases, let_go, own_answer, refused
 from tests.journeys.http.stage import Stage, Wire
 from tests.journeys.http.wire import Answer, Request
+from tests.journeys.rig import Router
 
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 ASK = b"GET /ws HTTP/1.1\r\nHost: a\r\n"
@@ -261,6 +262,57 @@ def test_a_handshake_with_a_body_is_refused_or_sent_with_its_body(stage: Stage, 
     assert not outcome.requests or b"hello" == outcome.request.body
     assert outcome.answer.status in {200, 400}
     stage.fence()
+
+
+@cases(
+    {
+        "websocket and another": HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: websocket, h2c"),
+        "another and websocket": HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: h2c, websocket"),
+        "with a version": HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: websocket/13"),
+        "with Connection: close": HANDSHAKE.replace(b"Connection: Upgrade", b"Connection: Upgrade, close"),
+        "no key": HANDSHAKE.replace(KEY, b""),
+        "two Upgrade lines": HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: websocket\r\nUpgrade: h2c"),
+        "POST": HANDSHAKE.replace(b"GET", b"POST"),
+        "HEAD": HANDSHAKE.replace(b"GET", b"HEAD"),
+    }
+)
+def test_an_unusual_handshake_never_offers_more_than_websocket(stage: Stage, case: bytes) -> None:
+    """Refused, forwarded as a plain request, or as a handshake for websocket alone."""
+    outcome = stage.play(case, OK, methods=(case.split()[0].decode(),))
+    for request in outcome.requests:
+        assert {value.lower() for value in request.elements("upgrade")} <= {b"websocket"}
+        asked = b"upgrade" in [value.lower() for value in request.elements("connection")]
+        assert asked is bool(request.values("upgrade"))
+    assert outcome.answer.status in {200, 400}
+    stage.fence()
+
+
+def test_a_handshake_behind_another_request_waits_for_its_turn(stage: Stage) -> None:
+    """Pipelined: first the answer, then the tunnel."""
+    client = stage.client(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n" + HANDSHAKE + b"early")
+    stage.play_script(stage.arrival().peer, OK)
+    assert 200 == stage.answer(client).status
+    arrival = stage.head()
+    arrival.peer.busy = True
+    stage.send(arrival.peer, SWITCH)
+    assert 101 == stage.answer(client).status
+    stage.until(lambda: arrival.peer.inbox == b"early", "the early bytes")
+
+
+@cases({"client": True, "upstream": False})
+def test_a_tunnel_is_no_faster_than_its_reader(stage: Stage, own: Router, case: bool) -> None:
+    """Nothing is collected in between."""
+    ends = tunnel(stage)
+    near, far = ends if case else ends[::-1]
+    before = own.resident_kib()
+    far.ended = True  # the stage does not read it
+    taken, quiet, data = 0, 0, bytes(1 << 18)
+    while quiet < 5 and taken < 64 << 20:
+        done = near.give(data)
+        taken, quiet = taken + done, 0 if done else quiet + 1
+        stage.turn(0 if done else 0.05)
+    assert taken < 24 << 20
+    assert own.resident_kib() - before < 8 * 1024
 
 
 def test_a_malformed_handshake_is_refused_like_any_request(stage: Stage) -> None:
