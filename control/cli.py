@@ -1,0 +1,184 @@
+"""`strangler`: the command line.
+
+    0  done, and confirmed by all workers         2  wrong usage
+    1  refused or failed                          3  recorded, but not confirmed by all (they are named)
+
+Commands speak to the admin address; `check` needs nobody, `run` and `demo` are the router itself.  What a command
+needs is imported when it runs: a person in a hurry waits for nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from control import cli_values as values
+from control.cli_values import FAILED, USAGE
+
+ADMIN: Final = "http://127.0.0.1:8081"
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no other name for it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["demo"]:
+        return _demo(words[1:])
+    parser = make_parser()
+    args = parser.parse_args(words)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return USAGE
+    try:
+        code = _dispatch(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); Python must not complain about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return code
+
+
+def _demo(words: list[str]) -> int:
+    from demo.main import main as demo  # noqa: PLC0415 - the demo is the one thing above us, and only if asked for
+
+    return demo(words)
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    if args.command == "run":
+        return _run(args)
+    if args.command == "check":
+        from control.cli_check import check  # noqa: PLC0415 - reads YAML, which nothing else here does
+
+        return check(args)
+    from control.cli_commands import perform  # noqa: PLC0415 - `run` and `check` speak to nobody
+
+    return perform(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from control.loopback import UnsafeAddressError, check_loopback  # noqa: PLC0415 - as above
+    from control.supervisor import Options, run  # noqa: PLC0415 - processes and sockets, for `run` alone
+
+    try:
+        check_loopback(args.admin_listen.rpartition(":")[0])
+    except UnsafeAddressError as error:
+        print(f"strangler: {error}", file=sys.stderr)
+        return FAILED
+    options = Options(
+        config=args.config,
+        listen=args.listen,
+        admin=args.admin_listen,
+        workers=args.workers,
+        state=args.state,
+        access_log=args.access_log,
+        drain=args.drain,
+        log_format=args.log_format or ("console" if sys.stderr.isatty() else "json"),
+        allow_removal=args.allow_removal,
+    )
+    return run(options)
+
+
+# -- the words ---------------------------------------------------------------------------------------------------------
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Everything that can be said."""
+    parser = argparse.ArgumentParser(
+        prog="strangler",
+        description="Moves HTTP APIs from a legacy system to new services, one by one, and back in an instant.",
+        epilog="exit codes: 0 done and confirmed by all workers; 1 refused or failed; 2 wrong usage; "
+        "3 recorded but not confirmed by all workers",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_router(commands)
+    _add_reading(commands)
+    _add_orders(commands)
+    return parser
+
+
+def _add_router(commands: Commands) -> None:
+    run = commands.add_parser("run", help="the router itself")
+    run.add_argument("--config", type=Path, default=Path("routes.yaml"), help="(default: %(default)s)")
+    run.add_argument("--listen", default="127.0.0.1:8080", help="where clients come (default: %(default)s)")
+    run.add_argument(
+        "--admin", dest="admin_listen", default="127.0.0.1:8081", help="where operators come (default: %(default)s)"
+    )
+    cores = os.cpu_count() or 1
+    run.add_argument(
+        "--workers", type=values.workers, default=cores, help="processes (default: one a core, here %(default)s)"
+    )
+    run.add_argument("--state", type=Path, default=Path(".strangler"), help="what must survive (default: %(default)s)")
+    run.add_argument("--access-log", default="", metavar="PATH", help="JSON lines; `-` for standard output")
+    run.add_argument(
+        "--drain",
+        type=values.seconds,
+        default=30.0,
+        help="for exchanges under way when it is told to stop (default: 30s)",
+    )
+    run.add_argument("--log-format", choices=("console", "json"), help="(default: console on a terminal, else json)")
+    run.add_argument("--allow-removal", action="store_true", help="take routes.yaml even when much of it has vanished")
+    commands.add_parser("demo", help="a shop to play with: legacy, new services, router, traffic")
+
+
+def _add_reading(commands: Commands) -> None:
+    check = _command(commands, "check", "all problems of a routes.yaml, with line and column", admin=False)
+    check.add_argument("file", nargs="?", default="routes.yaml", help="`-` reads standard input (default: %(default)s)")
+    plan = _command(commands, "plan", "what a routes.yaml would change against what is in force")
+    plan.add_argument("file", nargs="?", default="routes.yaml", help="`-` reads standard input (default: %(default)s)")
+    status = _command(commands, "status", "orders, routes with their shares, and workers")
+    status.add_argument("text", nargs="?", default="", help="only routes with this in their name, path or host")
+    status.add_argument("--group", help="only the routes of this group")
+    explain = _command(commands, "explain", "which route and side a request gets, and why")
+    explain.add_argument("method", metavar="METHOD")
+    explain.add_argument("path", metavar="PATH", help="or a whole URL")
+    explain.add_argument("-H", "--header", action="append", default=[], metavar="'K: V'", type=values.header)
+    explain.add_argument("--client", default="", metavar="ADDRESS", help="the client's address")
+    _command(commands, "orders", "the orders in force")
+    history = _command(commands, "history", "the newest revisions: who, when, why")
+    history.add_argument("--limit", type=values.count, default=20, help="how many (default: %(default)s)")
+    history.add_argument("--before", type=values.count, metavar="REVISION", help="those before this one")
+    show = _command(commands, "show", "everything about one revision")
+    show.add_argument("revision", type=values.count, metavar="REVISION")
+
+
+def _add_orders(commands: Commands) -> None:
+    weight = _command(commands, "weight", "a share for a route, several, or a group")
+    weight.usage = "strangler weight (ROUTE | --group G) PERCENT --reason TEXT [--admin URL] [--json]"
+    weight.add_argument("words", nargs="+", metavar="ROUTE PERCENT", help="a name or glob; 0 to 100")
+    weight.add_argument("--group", help="all routes of a group, instead of ROUTE")
+    weight.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+    rollback = _command(commands, "rollback", "legacy, now, until somebody resumes")
+    what = rollback.add_mutually_exclusive_group(required=True)
+    what.add_argument("route", nargs="?", metavar="ROUTE", help="a name or glob")
+    what.add_argument("--group", metavar="G")
+    what.add_argument("--site", metavar="S", help="the part of the traffic that is drawn to this site")
+    what.add_argument("--all", action="store_true", dest="everything")
+    what.add_argument("--last", action="store_true", help="what the newest change that raised a share was about")
+    rollback.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+    resume = _command(commands, "resume", "lifts an order; what was declared or ordered before holds again")
+    resume.add_argument("order", metavar="ORDER", help="its id, such as R-12")
+    resume.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+    resume.add_argument("--weight", type=values.percent, metavar="PERCENT", help="begin again with this share")
+
+
+def _command(commands: Commands, name: str, what: str, *, admin: bool = True) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what)
+    if admin:
+        usual = os.environ.get("STRANGLER_ADMIN") or ADMIN
+        parser.add_argument("--admin", default=usual, type=values.admin, metavar="URL", help="(default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,463 @@
+"""The command line: what it prints, and the exit code that scripts go by."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from control.api.app import make_app
+from control.api.context import Context
+from control.cli import main
+from control.metrics import Metrics
+from router.core.orders import Reach, Scope
+from tests.control.stage import ROUTES, Stage
+
+ROOT = Path(__file__).parents[2]
+
+
+class Said:
+    """How a command ended and what it printed."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+        assert "Traceback" not in out + err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Awaitable[Said]]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> Stage:
+    stage = Stage(tmp_path)
+    await stage.start()
+    stage.clock.time = time.time()
+    return stage
+
+
+@pytest.fixture
+async def cli(stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cli]:
+    context = Context(stage.live, stage.traffic, Metrics(stage.live, stage.files), stage.compiler)
+    monkeypatch.setenv("SUDO_USER", "")
+    async with TestServer(make_app(context, stage.live.events.tell)) as server:
+        monkeypatch.setenv("STRANGLER_ADMIN", str(server.make_url("/")))
+
+        async def run(*words: str) -> Said:
+            return await asyncio.to_thread(call, capsys, *words)
+
+        yield run
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
+    try:
+        code = main(words)
+    except SystemExit as left:
+        code = int(left.code or 0)
+    return Said(code, *capsys.readouterr())
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+async def test_status_shows_orders_before_routes_before_workers(stage: Stage, cli: Cli) -> None:
+    """What was ordered is what an operator looks for first."""
+    await stage.live.rollback(Scope(Reach.GROUP, "catalog"), reason="prices odd", actor="kim")
+    said = await cli("status")
+    assert said.code == 0
+    places = [
+        said.out.index(text) for text in ("orders in force", "R-1", "3 routes", "product", "\nworkers", "pid 4001")
+    ]
+    assert places == sorted(places)
+    assert said.out.startswith("revision 2, confirmed by 2 of 2 workers")
+
+
+async def test_status_shouts_about_a_refused_file_and_a_worker_behind(stage: Stage, cli: Cli) -> None:
+    """Neither may be missed."""
+    stage.fleet.silent = {1}
+    await stage.live.rollback(Scope(Reach.ALL), reason="fire", actor="kim")
+    await stage.live.load(b"version: 7", actor="file", watched=True)
+    said = await cli("status")
+    assert "!! routes.yaml is REFUSED; the last good one (" in said.out
+    assert "routes.yaml:1:" in said.out
+    assert "!! not confirmed by worker 1" in said.out
+    assert "BEHIND: runs 1, 2 is in force" in said.out
+
+
+async def test_status_can_be_narrowed(cli: Cli) -> None:
+    """By text and by group; the numbers of the whole stay."""
+    assert [route["name"] for route in (await cli("status", "CARTS", "--json")).json["routes"]] == [
+        "PUT /v1/carts/{cartId}"
+    ]
+    assert len((await cli("status", "--group", "catalog", "--json")).json["routes"]) == 2
+
+
+async def test_json_is_what_the_admin_address_says(stage: Stage, cli: Cli) -> None:
+    """Programs get the same as the page."""
+    found = (await cli("status", "--json")).json
+    assert (found["revision"], found["orders"], len(found["workers"])) == (1, [], 2)
+
+
+async def test_explain_says_where_it_goes_and_why(cli: Cli) -> None:
+    """The answer first, then subject, bucket, layers and candidates."""
+    said = await cli("explain", "GET", "/v1/products/7", "-H", "X-User-Id: u-1", "-H", "Cookie: sid=2")
+    assert said.code == 0
+    assert said.out.startswith("GET /v1/products/7 -> ")
+    for text in (
+        "product (group catalog)",
+        "u-1, from header:X-User-Id",
+        "flips to",
+        "declared",
+        "<- rules",
+        "* product",
+    ):
+        assert text in said.out
+
+
+async def test_explain_refuses_what_is_no_path(cli: Cli) -> None:
+    """In the words of the admin address."""
+    said = await cli("explain", "GET", "v1")
+    assert said.code == 1
+    assert said.err.startswith("strangler: refused: path: 'v1' is no path; ")
+
+
+async def test_history_show_and_orders_tell_who_when_and_why(stage: Stage, cli: Cli) -> None:
+    """From the newest revision down to one route."""
+    await cli("weight", "product", "30", "--reason", "a quiet week")
+    history = await cli("history")
+    assert "a quiet week" in history.out
+    assert history.out.index("  2  ") < history.out.index("  1  ")
+    assert "product: 25% -> 30%" in (await cli("show", "2")).out
+    assert "W-1" in (await cli("orders")).out
+    assert (await cli("history", "--limit", "1", "--json")).json["revisions"][0]["revision"] == 2
+    assert (await cli("show", "99")).code == 1
+
+
+async def test_plan_says_what_a_file_would_change(cli: Cli, tmp_path: Path) -> None:
+    """Nothing takes force."""
+    file = tmp_path / "routes.yaml"
+    file.write_text(ROUTES.replace("weight: 25", "weight: 35"))
+    said = await cli("plan", str(file))
+    assert said.code == 0
+    assert "product" in said.out
+    assert "35 %" in said.out
+    assert (await cli("plan", str(tmp_path / "nothing"))).code == 1
+    file.write_text("version: 1")
+    assert "routes.yaml:1:1: " in (await cli("plan", str(file))).err
+    assert (await cli("status", "--json")).json["revision"] == 1
+
+
+# -- changing ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_rollback_prints_everything_in_one_output(cli: Cli) -> None:
+    """What went from where to 0, each worker with its time, and the way back."""
+    said = await cli("rollback", "--group", "catalog", "--reason", "prices odd")
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[0] == "rolled back to legacy: group=catalog (R-1), revision 2"
+    assert [line.split() for line in lines[1:3]] == [
+        ["product", "25", "%", "->", "0", "%"],
+        ["GET,POST", "/v1/products/search", "5", "%", "->", "0", "%"],
+    ]
+    assert "  worker 0: confirmed in 1.2 ms" in lines
+    assert lines[-1] == "undo: strangler resume R-1 --reason '...'"
+
+
+async def test_a_rollback_that_is_held_already_says_by_whom(stage: Stage, cli: Cli) -> None:
+    """Idempotent: done, and nothing new in the history."""
+    await stage.live.rollback(Scope(Reach.ALL), reason="fire", actor="kim")
+    said = await cli("rollback", "--all", "--reason", "fire!")
+    assert said.code == 0
+    assert said.out.startswith("already held by R-1 (kim, ")
+    assert "nothing changed, revision 2" in said.out
+
+
+async def test_an_unconfirmed_change_ends_with_3_and_names_the_worker(stage: Stage, cli: Cli) -> None:
+    """It is recorded, and nobody may believe that it has taken everywhere."""
+    stage.fleet.silent = {1}
+    said = await cli("rollback", "product", "--reason", "fire")
+    assert said.code == 3
+    assert "worker 1: NOT CONFIRMED, runs revision 1: it has not answered" in said.out
+    assert "recorded, but NOT CONFIRMED by worker 1 (runs 1)" in said.err
+
+
+async def test_a_rollback_that_is_not_recorded_says_so(stage: Stage, cli: Cli) -> None:
+    """It holds, and a restart before the store answers would forget it."""
+    stage.store.failing = "disk full"
+    said = await cli("rollback", "--all", "--reason", "fire")
+    assert said.code == 0
+    assert "NOT RECORDED" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("rollback", "prodcut", "--reason", "x"), 1, "there is no route 'prodcut'; did you mean 'product'?"),
+        (("rollback", "--group", "x", "--reason", "x"), 1, "there is no group 'x'"),
+        (("rollback", "--site", "mars", "--reason", "x"), 1, "there is no site 'mars'"),
+        (("weight", "prodcut", "5", "--reason", "x"), 1, "there is no route 'prodcut'"),
+        (("resume", "R-9", "--reason", "x"), 1, "no order R-9 is in force; no orders are in force"),
+        (("rollback", "--last", "--reason", "x"), 0, ""),
+    ],
+)
+async def test_a_refusal_ends_with_1_and_says_what_instead(
+    cli: Cli, words: tuple[str, ...], code: int, says: str
+) -> None:
+    """Nothing takes force by mistake."""
+    said = await cli(*words)
+    assert code == said.code
+    assert says in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("nonsense",),
+        ("rollback", "--reason", "x"),
+        ("rollback", "product"),
+        ("rollback", "product", "--all", "--reason", "x"),
+        ("rollback", "product", "--reason", " "),
+        ("weight", "product", "--reason", "x"),
+        ("weight", "product", "101", "--reason", "x"),
+        ("weight", "product", "5.123", "--reason", "x"),
+        ("weight", "product", "half", "--reason", "x"),
+        ("weight", "product", "5"),
+        ("weight", "product", "5", "6", "--reason", "x"),
+        ("weight", "product", "5", "--group", "catalog", "--reason", "x"),
+        ("resume", "R-1"),
+        ("resume", "R-1", "--reason", "x", "--weight", "-1"),
+        ("explain", "GET"),
+        ("explain", "GET", "/", "-H", "nonsense"),
+        ("show", "first"),
+        ("history", "--limit", "0"),
+        ("status", "--admin", "ftp://x"),
+        ("status", "--admin", "http://x:99999"),
+        ("run", "--workers", "0"),
+        ("run", "--drain", "soon"),
+    ],
+)
+async def test_wrong_usage_ends_with_2(stage: Stage, cli: Cli, words: tuple[str, ...]) -> None:
+    """With a word about what is missing or wrong, and nothing has changed."""
+    said = await cli(*words)
+    assert said.code == 2
+    assert "usage: strangler" in said.err or "write ROUTE PERCENT" in said.err or "not a percentage" in said.err
+    assert stage.live.revision == 1
+
+
+async def test_a_weight_takes_a_name_a_glob_or_a_group(stage: Stage, cli: Cli) -> None:
+    """Several routes in one step, exactly as many decimals as were written."""
+    assert (await cli("weight", "product", "12.34", "--reason", "x", "--json")).json["order"]["weight"] == 12.34
+    assert len((await cli("weight", "*product*", "50%", "--reason", "x", "--json")).json["routes"]) == 2
+    said = await cli("weight", "--group", "catalog", "100", "--reason", "x")
+    assert said.code == 0
+    assert "80 %" in said.out
+    assert "note: the cap of group catalog holds its routes at 80 %" in said.out
+    assert stage.live.revision == 4
+
+
+async def test_resume_leads_back_and_may_begin_again_with_a_weight(cli: Cli) -> None:
+    """What was declared holds again, or the weight does."""
+    await cli("rollback", "product", "--reason", "fire")
+    said = await cli("resume", "R-1", "--reason", "fixed")
+    assert said.out.startswith("R-1 is lifted, revision 3")
+    assert "undo" not in said.out
+    await cli("rollback", "product", "--reason", "fire")
+    said = await cli("resume", "R-2", "--reason", "slowly", "--weight", "1")
+    assert said.out.startswith("R-2 is lifted; W-3: weight 1 % route=product, revision 5")
+
+
+async def test_last_rolls_back_what_was_raised_last(cli: Cli) -> None:
+    """The route, or the group, of the newest raise; a rollback or a cut in between does not count."""
+    await cli("weight", "product", "60", "--reason", "up")
+    await cli("weight", "GET,POST*", "1", "--reason", "down")
+    said = await cli("rollback", "--last", "--reason", "odd")
+    assert said.out.startswith("rolled back to legacy: route=product (")
+    await cli("weight", "--group", "catalog", "70", "--reason", "up")
+    await cli("resume", "R-3", "--reason", "up again")
+    said = await cli("rollback", "--last", "--reason", "odd")
+    assert said.out.startswith("rolled back to legacy: route=product (")
+
+
+async def test_last_refuses_to_guess(stage: Stage, cli: Cli) -> None:
+    """Several routes that are no group are named instead."""
+    text = ROUTES.replace("weight: 25", "weight: 30").replace("new: catalog}\n", "new: catalog, weight: 5}\n", 2)
+    await stage.live.load(text.encode(), actor="file")
+    said = await cli("rollback", "--last", "--reason", "odd")
+    assert said.code == 1
+    assert "raised 2 routes that are no single group: product, PUT /v1/carts/{cartId}" in said.err
+    assert stage.live.orders == ()
+
+
+async def test_the_actor_is_the_person_at_the_terminal(stage: Stage, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind sudo, the one who called it."""
+    monkeypatch.setenv("SUDO_USER", "kim")
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    await cli("rollback", "--all", "--reason", "fire")
+    assert stage.live.orders[0].actor == "kim"
+
+
+async def test_a_refusal_is_json_too(cli: Cli) -> None:
+    """Programs read the problem, people the sentence."""
+    said = await cli("rollback", "nothing", "--reason", "x", "--json")
+    assert (said.code, said.json["code"], said.json["status"]) == (1, "unknown-route", 404)
+
+
+# -- nobody there ------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_router_the_command_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    """The address, and how to name another one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    said = call(capsys, "status", "--admin", f"http://127.0.0.1:{port}")
+    assert said.code == 1
+    assert f"nobody listens at http://127.0.0.1:{port}" in said.err
+    assert "strangler run" in said.err
+    assert "STRANGLER_ADMIN" in said.err
+
+
+@pytest.mark.parametrize("answer", ["hello", '{"half": ', "[1]"])
+async def test_something_else_at_the_address_is_named(capsys: pytest.CaptureFixture[str], answer: str) -> None:
+    """Another program's answer is no status."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(text=answer, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/api/v1/status", handler)
+    async with TestServer(app) as server:
+        said = await asyncio.to_thread(call, capsys, "status", "--admin", str(server.make_url("/")))
+    assert said.code == 1
+    assert "not a strangler's admin address" in said.err
+
+
+async def test_the_token_is_sent_and_never_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a bearer, from the environment."""
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.headers["Authorization"])
+        return web.json_response({"detail": "no", "status": 403}, status=403)
+
+    app = web.Application()
+    app.router.add_get("/api/v1/orders", handler)
+    monkeypatch.setenv("STRANGLER_TOKEN", "secret-7")
+    async with TestServer(app) as server:
+        said = await asyncio.to_thread(call, capsys, "orders", "--admin", str(server.make_url("/")))
+    assert (1, ["Bearer secret-7"]) == (said.code, seen)
+    assert "secret-7" not in said.out + said.err
+
+
+def test_an_admin_address_for_everybody_refuses_to_start(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """There are no tokens yet; nothing is created either."""
+    state = tmp_path / "state"
+    said = call(capsys, "run", "--admin", "0.0.0.0:0", "--listen", "127.0.0.1:0", "--state", str(state))
+    assert said.code == 1
+    assert "not loopback" in said.err
+    assert not state.exists()
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+
+
+def test_check_needs_no_router(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A good file: a summary and 0."""
+    file = tmp_path / "routes.yaml"
+    file.write_text(ROUTES)
+    said = call(capsys, "check", str(file))
+    assert (0, "") == (said.code, said.err)
+    assert f"{file} is fine: 3 routes (2 with a share on the new side), 1 groups, 2 upstreams" in said.out
+
+
+def test_check_prints_all_problems_with_their_places(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """And ends with 1."""
+    file = tmp_path / "routes.yaml"
+    file.write_text(ROUTES.replace("weight: 25", "weight: 250").replace("legacy: monolith", "legacy: nobody"))
+    said = call(capsys, "check", str(file))
+    assert said.code == 1
+    lines = said.out.splitlines()
+    assert [f"{file}:8:9: ", f"{file}:13:"] == [lines[0][: len(str(file)) + 6], lines[1][: len(str(file)) + 4]]
+    assert all("; " in line for line in lines[:2])
+    assert lines[-1] == "2 problems"
+    found = call(capsys, "check", str(file), "--json").json
+    assert (False, 2, 8) == (found["ok"], len(found["problems"]), found["problems"][0]["line"])
+
+
+def test_check_reads_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For pipelines."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\x00")))
+    said = call(capsys, "check", "-")
+    assert said.code == 1
+    assert said.out.startswith("routes.yaml:1:")
+
+
+def test_check_says_that_a_file_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """In words."""
+    said = call(capsys, "check", str(tmp_path / "nothing.yaml"))
+    assert said.code == 1
+    assert "nothing.yaml cannot be read: No such file or directory" in said.err
+
+
+# -- the program -------------------------------------------------------------------------------------------------------
+
+
+def test_it_starts_fast_because_it_imports_little() -> None:
+    """A person in a hurry does not wait for a web framework."""
+    script = (
+        "import sys; from control.cli import main; main(['status', '--admin', 'http://127.0.0.1:1']);"
+        "print(sorted({'aiohttp', 'asyncio', 'yaml', 'structlog', 'uvloop', 'sqlite3', 'prometheus_client'}"
+        " & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """`strangler --help | head -1` ends quietly."""
+    command = f"{sys.executable} -m control --help | head -c 1"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.stdout, done.stderr) == ("u", "")
+
+
+def test_help_names_every_command_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """The one page that everybody opens."""
+    said = call(capsys, "--help")
+    assert said.code == 0
+    for word in (
+        "run",
+        "demo",
+        "check",
+        "plan",
+        "status",
+        "explain",
+        "weight",
+        "rollback",
+        "resume",
+        "history",
+        "show",
+    ):
+        assert f"    {word} " in said.out
+    assert "3 recorded but not confirmed" in " ".join(said.out.split())
