@@ -67,7 +67,7 @@ class TwinFinder:
             for path in home.rglob(f"*{suffix}")
         }
 
-    def find_spec(
+    def find_spec(  # the arguments are those of the protocol
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The twin of that name, if there is one (the protocol of `sys.meta_path`)."""

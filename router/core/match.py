@@ -109,9 +109,7 @@ class Matcher(Generic[T]):
         return walk(self.any_host, segments, 0, len(segments), method, also)
 
 
-def walk(
-    node: Node[T], segments: list[bytes], index: int, count: int, method: bytes, also: bytes | None
-) -> T | None:
+def walk(node: Node[T], segments: list[bytes], index: int, count: int, method: bytes, also: bytes | None) -> T | None:
     """Depth first in the order of rule 2; the first ending that allows the method is the answer."""
     while index < count:
         segment = segments[index]
@@ -164,40 +162,54 @@ def methods(route: Route) -> tuple[bytes, ...]:
 
 def conflicts(routes: Sequence[Route]) -> list[tuple[int, int, str]]:
     """Pairs of routes (by index, earlier first) that rules 1 to 3 cannot tell apart, and why."""
-    found: list[tuple[int, int, str]] = []
+    found: set[tuple[int, int, str]] = set()
     taken: dict[tuple[str, tuple[Segment, ...], bytes], int] = {}
-    mixed: dict[str, list[tuple[int, tuple[Segment, ...]]]] = defaultdict(list)
+    alike: dict[tuple[str, tuple[Segment | _Rank, ...]], list[tuple[int, tuple[Segment, ...]]]] = defaultdict(list)
     for index, route in enumerate(routes):
         for segments in shapes(route):
             clashes = {taken.setdefault((route.host, segments, method), index) for method in methods(route)} - {index}
-            found += [(other, index, "the same shape, host and method") for other in sorted(clashes)]
-            if any(isinstance(segment, Partial) and len(segment.pieces) > 2 for segment in segments):
-                mixed[route.host].append((index, segments))
-    for entries in mixed.values():
+            found.update((other, index, "the same shape, host and method") for other in clashes)
+            if any(_several(segment) for segment in segments):
+                alike[route.host, tuple(map(_rank, segments))].append((index, segments))
+    for entries in alike.values():
         for (one, first), (two, second) in combinations(entries, 2):
-            if one != two and _share_a_method(routes[one], routes[two]) and _equally_specific(first, second):
-                found.append((one, two, "equally specific partly literal segments"))
-    return sorted(set(found))
+            if (
+                one != two
+                and first != second
+                and _share_a_method(routes[one], routes[two])
+                and _may_meet(first, second)
+            ):
+                found.add((one, two, "equally specific partly literal segments"))
+    return sorted(found)
+
+
+_Rank = tuple[tuple[int, int], bytes]
+
+
+def _several(segment: Segment) -> bool:
+    """Only a segment with several parameters can be as specific as another one: `{a}-{b}` and `{a}.{b}` on `x-y.z`.
+
+    With one parameter, equal rank and a common match mean the same text.
+    """
+    return isinstance(segment, Partial) and len(segment.pieces) > 2
+
+
+def _rank(segment: Segment) -> Segment | _Rank:
+    """What two equally specific segments have in common, so that few routes have to be compared in pairs."""
+    return (segment.rank, segment.pieces[0]) if isinstance(segment, Partial) and _several(segment) else segment
 
 
 def _share_a_method(one: Route, two: Route) -> bool:
     return bool(set(methods(one)) & set(methods(two)))
 
 
-def _equally_specific(one: tuple[Segment, ...], two: tuple[Segment, ...]) -> bool:
-    """Different shapes, yet some path fits both and no segment says which is the closer one.
-
-    Only partial segments with several parameters can do that (`{a}-{b}` and `{a}.{b}` on `x-y.z`): with one
-    parameter, equal rank and a common match mean the same text.
-    """
-    return one != two and len(one) == len(two) and all(map(_same_rank, one, two))
+def _may_meet(one: tuple[Segment, ...], two: tuple[Segment, ...]) -> bool:
+    """Can some path fit both?  Their ranks and beginnings are equal already."""
+    return all(_ends_meet(left, right) for left, right in zip(one, two, strict=True))
 
 
-def _same_rank(one: Segment, two: Segment) -> bool:
-    if isinstance(one, Partial) and isinstance(two, Partial):
-        return one.rank == two.rank and one.pieces[0] == two.pieces[0] and _ends_meet(one.pieces[-1], two.pieces[-1])
-    return one == two
-
-
-def _ends_meet(one: bytes, two: bytes) -> bool:
-    return one.endswith(two) or two.endswith(one)
+def _ends_meet(one: Segment, two: Segment) -> bool:
+    if not (isinstance(one, Partial) and isinstance(two, Partial)):
+        return True
+    first, second = one.pieces[-1], two.pieces[-1]
+    return first.endswith(second) or second.endswith(first)

@@ -56,8 +56,7 @@ class Link(NamedTuple):
 def links(chain: Sequence[SubjectSource]) -> tuple[Link, ...]:
     """A chain made ready."""
     return tuple(
-        Link(one.source, (one.name.lower() if one.source is Source.HEADER else one.name).encode(), one)
-        for one in chain
+        Link(one.source, (one.name.lower() if one.source is Source.HEADER else one.name).encode(), one) for one in chain
     )
 
 

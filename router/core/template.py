@@ -151,9 +151,7 @@ def _rest(text: str, found: re.Match[str], offset: int, *, last: bool) -> Rest:
 
 def _check_name(name: str, offset: int, names: set[str]) -> None:
     if not _PARAMETER_NAME.match(name):
-        raise TemplateError(
-            offset, f"{{{name}}} is not a parameter", "name it with letters, digits, _ or -, e.g. {id}"
-        )
+        raise TemplateError(offset, f"{{{name}}} is not a parameter", "name it with letters, digits, _ or -, e.g. {id}")
     if name in names:
         raise TemplateError(offset, f"the parameter {{{name}}} stands twice in one path", "give each its own name")
     names.add(name)

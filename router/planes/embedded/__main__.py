@@ -1,7 +1,7 @@
 """`python -m router.planes.embedded`: one worker, under the supervisor or standing alone.
 
-    --worker N --fd FD --state DIR       under the supervisor: an inherited listening socket, told by its channel
-    --config FILE --listen HOST:PORT     alone: routes by a file as it is, without control, orders or reloads
+--worker N --fd FD --state DIR       under the supervisor: an inherited listening socket, told by its channel
+--config FILE --listen HOST:PORT     alone: routes by a file as it is, without control, orders or reloads
 """
 
 from __future__ import annotations

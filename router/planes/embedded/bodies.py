@@ -44,7 +44,17 @@ class ChunkedReader:
     holds back is bounded by the limits on size lines and trailers.
     """
 
-    __slots__ = ("_extensions", "_held", "_left", "_limits", "_trailer_bytes", "_trailers", "done", "surplus", "trailers")
+    __slots__ = (
+        "_extensions",
+        "_held",
+        "_left",
+        "_limits",
+        "_trailer_bytes",
+        "_trailers",
+        "done",
+        "surplus",
+        "trailers",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

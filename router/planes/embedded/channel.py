@@ -161,9 +161,7 @@ class ChannelConnection(asyncio.Protocol):
         self._receiver.slots = 0
         milliseconds = round((perf_counter() - self._began) * 1000, 3)
         self._began = 0.0
-        self._send(
-            {"op": "confirmed", "revision": snapshot.revision, "hash": snapshot.digest, "ms": milliseconds}
-        )
+        self._send({"op": "confirmed", "revision": snapshot.revision, "hash": snapshot.digest, "ms": milliseconds})
 
     def _send(self, message: dict[str, Any]) -> None:
         self.transport.write(encode(message))

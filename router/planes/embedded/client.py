@@ -11,6 +11,8 @@ import asyncio
 import socket
 import struct
 from enum import Enum, auto
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any, Final, final
 
 from router.planes.embedded.answers import problem
@@ -43,6 +45,11 @@ _BODY: Final = Mode.BODY
 _WAIT: Final = Mode.WAIT
 _LINGER: Final = 1.0
 """Seconds for which a refused client may go on sending before it is cut off."""
+_GLANCE: Final = 0.5
+"""Seconds between two looks at a connection that is not being read from."""
+_TCP_CLOSE: Final = 7
+"""State of a connection that the peer has reset (linux/tcp_states.h)."""
+_INT: Final = struct.Struct("i")
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _PRIVATE: Final = frozenset({b"cookie", b"authorization", b"proxy-authorization"})
 
@@ -50,11 +57,6 @@ _PRIVATE: Final = frozenset({b"cookie", b"authorization", b"proxy-authorization"
 @final
 class ClientConnection:
     """One TCP connection from a client; an asyncio protocol by shape rather than by name."""
-
-    __slots__ = (
-        "_address", "_buffer", "_eof", "_forward_host", "_forward_lines", "_mode", "_plane", "_reading", "_scanned", "_trusted",
-        "_trusted_by", "address_text", "deadline", "exchange", "requests", "scheduled", "transport", "write_paused",
-    )  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -70,6 +72,7 @@ class ClientConnection:
         self.requests = 0
         self.deadline = NEVER
         self.scheduled = NEVER
+        self._due = NEVER
         self._address = b""
         self.address_text = ""
         self._trusted = False
@@ -137,8 +140,13 @@ class ClientConnection:
             self.exchange.client_drained()
 
     def expired(self) -> None:
-        """What this connection waits for has not come in time."""
-        if self._mode is _HEAD:
+        """What this connection waits for has not come in time, or it is time to see whether the client is there."""
+        if self._due > self._plane.wheel.now:
+            if self._hung_up():
+                self.transport.abort()
+            else:
+                self.wait_until(self._due)
+        elif self._mode is _HEAD:
             self._head_expired()
         elif self.exchange is None:
             self.transport.abort()
@@ -146,6 +154,19 @@ class ClientConnection:
             self.transport.abort()  # it closed its side and nothing has moved since: nobody is there
         else:
             self.exchange.expired()
+
+    def _hung_up(self) -> bool:
+        """Has the client reset the connection?  The kernel tells only those who read, or ask."""
+        sock = self.transport.get_extra_info("socket")
+        return sock is not None and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+
+    def unsent(self) -> int:
+        """Bytes of answers that the client has not acknowledged yet, ours and the kernel's."""
+        size: int = self.transport.get_write_buffer_size()
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            size += int(_INT.unpack(ioctl(sock.fileno(), TIOCOUTQ, bytes(_INT.size)))[0])
+        return size
 
     # ------------------------------------------------------------------ requests
 
@@ -413,6 +434,9 @@ class ClientConnection:
         """Wait until then at most; a client that has closed its side gets only a little time without progress."""
         if self._eof:
             deadline = min(deadline, self._plane.wheel.now + self._plane.snapshot.settings.limits.half_close)
+        self._due = deadline
+        if not self._reading:
+            deadline = min(deadline, self._plane.wheel.now + _GLANCE)
         self.deadline = deadline
         if deadline < self.scheduled:
             self._plane.wheel.schedule(self)
@@ -421,6 +445,7 @@ class ClientConnection:
         if self._reading:
             self._reading = False
             self.transport.pause_reading()
+            self.wait_until(self._due)
 
     def resume_reading(self) -> None:
         if not self._reading:

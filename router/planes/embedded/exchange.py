@@ -112,9 +112,7 @@ class Exchange:
         self.snapshot: Snapshot = plane.snapshot
         self.keep_alive: bool = request.keep_alive
         given = request.request_id
-        self.request_id: bytes = (
-            given if given and len(given) <= _REQUEST_ID_MOST else plane.next_request_id()
-        )
+        self.request_id: bytes = given if given and len(given) <= _REQUEST_ID_MOST else plane.next_request_id()
         self.entry: RouteEntry = self.snapshot.unlisted
         length = request.length
         if length:
@@ -449,7 +447,11 @@ class Exchange:
         if entry.shown or self.shown:
             lines.append(entry.labels[self.on_new])
         lines.append(b"X-Request-Id: " + self.request_id)
-        if not self.request_done or plane.draining or client.requests >= self.snapshot.settings.limits.keepalive_requests:
+        if (
+            not self.request_done
+            or plane.draining
+            or client.requests >= self.snapshot.settings.limits.keepalive_requests
+        ):
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"Connection: close")
@@ -517,7 +519,7 @@ class Exchange:
         self._await_client()
 
     def _await_client(self) -> None:
-        self._unsent = self._client.transport.get_write_buffer_size()
+        self._unsent = self._client.unsent()
         self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.send_stall)
 
     def client_drained(self) -> None:
@@ -632,7 +634,7 @@ class Exchange:
 
     def _client_stalled(self) -> None:
         """The client has not drained its buffer in time; if it took anything at all, it gets as much time again."""
-        if self._client.transport.get_write_buffer_size() < self._unsent:
+        if self._client.unsent() < self._unsent:
             self._await_client()
         else:
             self.plane.bump(WorkerSlot.SEND_STALLS)
@@ -689,7 +691,9 @@ class Exchange:
             return False
         destination = self.entry.destinations[1 if self.on_new else 0]
         self._tried = (*self._tried, pool)
-        return destination is not None and any(other not in self._tried for pools in destination.sites.values() if pool in pools for other in pools)
+        return destination is not None and any(
+            other not in self._tried for pools in destination.sites.values() if pool in pools for other in pools
+        )
 
     def _again(self, *, stale: bool) -> None:
         plane = self.plane

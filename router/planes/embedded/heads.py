@@ -37,9 +37,7 @@ _MEMORY_LINES: Final = 8192
 _MEMORY_LINE: Final = 512
 """Lines remembered, and the longest of them in bytes: at most about 4 MiB a worker."""
 
-_COMMON_METHODS: Final = frozenset(
-    {b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"}
-)
+_COMMON_METHODS: Final = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"})
 _METHOD_LENGTH: Final = 32
 _BODILESS: Final = frozenset({204, 304})
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+\Z")
@@ -258,10 +256,12 @@ def _sort_request_lines(
             continue
         if field is None:
             if len(line) > limits.request_line:
-                raise Refused(431, ErrorCode.HEAD_TOO_LARGE, f"a header line is longer than {limits.request_line} bytes")
+                raise Refused(
+                    431, ErrorCode.HEAD_TOO_LARGE, f"a header line is longer than {limits.request_line} bytes"
+                )
             field = memory.request(line)
         kind = field.kind
-        line = field.line  # noqa: PLW2901  # as it is sent on
+        line = field.line  # as it is sent on
         if kind is _HOST:
             if host is not None or not valid_host(field.value):
                 raise BadField("Host is malformed" if host is None else "more than one Host")
@@ -377,7 +377,9 @@ def _connection(values: list[bytes], special: dict[Kind, list[Field]], request: 
             request.upgrade = upgrades[0].value
 
 
-def parse_answer(head: bytes, memory: Memory, limits: Limits, method: bytes) -> Answer:
+def parse_answer(  # noqa: C901  # one pass over the lines, with one branch for each kind
+    head: bytes, memory: Memory, limits: Limits, method: bytes
+) -> Answer:
     """The answer to a request of this method; raises `BadField` when it is not one unambiguous message."""
     lines = head.split(b"\r\n")
     if len(lines) - 1 > limits.fields:
@@ -403,7 +405,7 @@ def parse_answer(head: bytes, memory: Memory, limits: Limits, method: bytes) -> 
                 raise BadField("a header line is too long")
             field = memory.response(line)
         kind = field.kind
-        line = field.line  # noqa: PLW2901  # as it is sent on
+        line = field.line  # as it is sent on
         if kind is _LENGTH:
             lengths = [field.value] if lengths is None else [*lengths, field.value]
         elif kind is _DATE:

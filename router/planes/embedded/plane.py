@@ -30,7 +30,9 @@ _BAD: Final = frozenset({400, 405, 501, 505})
 class Plane:
     """One worker's data plane, without its listening socket and its control channel."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, access_log: AccessLog | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, counters: Counters, access_log: AccessLog | None = None
+    ) -> None:
         self.loop = loop
         self.counters = counters
         self.access_log = access_log
@@ -47,6 +49,7 @@ class Plane:
         self.clients: set[ClientConnection] = set()
         self.tunnels: set[Exchange] = set()
         self.date_line = b""
+        self._deserted: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._id_prefix = os.urandom(8).hex().encode()
         self._id_count = 0
@@ -102,6 +105,8 @@ class Plane:
         if client in self.clients:
             self.clients.discard(client)
             self.count(WorkerSlot.CONNECTIONS, -1)
+            if self.draining and not self.clients and self._deserted is not None:
+                self._deserted.set()
 
     def open_tunnel(self, exchange: Exchange) -> bool:
         """Count a new tunnel; False when there are too many."""
@@ -167,6 +172,12 @@ class Plane:
             client.drain()
         for pool in self.pools.all():
             pool.retire()
+
+    async def deserted(self) -> None:
+        """Wait until the last client of a draining plane has gone."""
+        if self.clients:
+            self._deserted = asyncio.Event()
+            await self._deserted.wait()
 
     async def close(self) -> None:
         """End everything at once."""

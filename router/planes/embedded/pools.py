@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from router.core.attempt import Stage
 from router.core.split import pick_site
@@ -29,12 +29,9 @@ _SICK_MOST: Final = 8.0
 """Seconds for which an endpoint that refused a connection is passed over while others are there; doubles."""
 
 
+@final
 class EndpointPool:
     """The connections of one worker to one endpoint."""
-
-    __slots__ = (
-        "_connecting", "_plane", "_sick_span", "block", "endpoint", "idle", "key", "open", "retired", "sick_until", "waiting",
-    )  # fmt: skip
 
     def __init__(self, plane: Plane, key: str, endpoint: Endpoint, block: int) -> None:
         self._plane = plane
@@ -126,11 +123,11 @@ class EndpointPool:
         while self.idle:
             self.idle.pop().close()
 
-    async def _connect(self, timeout: float) -> None:
+    async def _connect(self, seconds: float) -> None:
         """Make one connection and give it to the first in line, or tell the first in line that it failed."""
         plane = self._plane
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 connection = UpstreamConnection(plane, self)
                 made: Any = lambda: connection  # noqa: E731  # a protocol by shape, which has no type
                 await plane.loop.create_connection(made, self.endpoint.host, self.endpoint.port)
@@ -156,10 +153,9 @@ class EndpointPool:
             self.waiting.popleft().failed(Stage.CONNECT)
 
 
+@final
 class Destination:
     """An upstream: its sites, and in each the pools of its endpoints."""
-
-    __slots__ = ("_turn", "name", "only", "signature", "sites", "spread")
 
     def __init__(self, name: str, sites: dict[str, list[EndpointPool]], spread: tuple[tuple[str, int], ...]) -> None:
         self.name = name

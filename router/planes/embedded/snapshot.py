@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class RouteEntry:
     """One route, ready for the hot path.  Never changed once built."""
 
-    def __init__(self, route: Route, block: int, index: int, destinations: tuple[Destination, Destination | None]) -> None:
+    def __init__(
+        self, route: Route, block: int, index: int, destinations: tuple[Destination, Destination | None]
+    ) -> None:
         self.route = route
         self.name = route.name
         self.block = block
@@ -45,7 +47,8 @@ class RouteEntry:
         self.shown_to_trusted: bool = route.expose is not Expose.NEVER
         self.unlisted = index < 0
         self.labels: list[bytes] = [
-            b"X-Strangler-Side: %b\r\nX-Strangler-Route: %b" % (side.label.encode(), route.name.encode()) for side in Side
+            b"X-Strangler-Side: %b\r\nX-Strangler-Route: %b" % (side.label.encode(), route.name.encode())
+            for side in Side
         ]
         """By side: the lines that tell a client who answered."""
 
@@ -178,9 +181,7 @@ class Receiver:
         nobody = Route(
             name="unlisted", path="/", legacy=settings.legacy, timeouts=settings.timeouts, expose=settings.expose
         )
-        building.unlisted = RouteEntry(
-            nobody, settings.unlisted_block, -1, (self._destinations[settings.legacy], None)
-        )
+        building.unlisted = RouteEntry(nobody, settings.unlisted_block, -1, (self._destinations[settings.legacy], None))
 
     def _route(self, row: dict[str, Any], building: Snapshot) -> None:
         route, block = route_from_row(row)

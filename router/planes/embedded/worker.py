@@ -25,7 +25,6 @@ from router.planes.embedded.plane import Plane
 from router.planes.embedded.snapshot import WireError
 
 _BACKLOG = 4096
-_POLL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +117,11 @@ async def _open_channel(taker: Taker, options: WorkerOptions) -> asyncio.Server 
     folder.mkdir(parents=True, exist_ok=True)
     # A socket's path may have 107 bytes; the folder's may have more, so it is named by a descriptor.
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    path = f"/proc/self/fd/{descriptor}/{options.number}.sock"
-    with suppress(FileNotFoundError):
-        os.unlink(path)
+    path = Path(f"/proc/self/fd/{descriptor}/{options.number}.sock")
+    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    os.chmod(path, 0o600)
+    listener.bind(str(path))
+    path.chmod(0o600)
     loop = asyncio.get_running_loop()
     return await loop.create_unix_server(lambda: ChannelConnection(taker), sock=listener)
 
@@ -131,6 +129,6 @@ async def _open_channel(taker: Taker, options: WorkerOptions) -> asyncio.Server 
 async def _drain(plane: Plane, seconds: float) -> None:
     """Let exchanges under way finish, for a limited time."""
     plane.drain()
-    deadline = plane.loop.time() + seconds
-    while plane.clients and plane.loop.time() < deadline:
-        await asyncio.sleep(_POLL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await plane.deserted()
