@@ -291,19 +291,20 @@ class Stage:
                 break
             self.send(client, piece)
             self.turn(0)
-            self._serve(outcome, script, early)
+            self.serve(outcome, script, early)
         if half_close:
             client.end()
         deadline = time.monotonic() + PATIENCE
         while not self._settled(outcome, client, methods, to_the_end) and time.monotonic() < deadline:
             self.turn(0.5)
-            self._serve(outcome, script, early)
+            self.serve(outcome, script, early)
         outcome.raw, outcome.ended, outcome.reset = bytes(client.inbox), client.ended, client.reset
         outcome.unfinished = [peer for peer in self.peers if peer.inbox and not peer.busy]
         client.close()
         return outcome
 
-    def _serve(self, outcome: Outcome, script: Script, early: bool) -> None:
+    def serve(self, outcome: Outcome, script: Script, early: bool = False) -> None:
+        """Answer with the script whatever whole requests (or heads, if `early`) have come."""
         for peer in self.peers:
             try:
                 self._serve_peer(peer, outcome, script, early)
@@ -326,12 +327,16 @@ class Stage:
             self.play_script(peer, script)
 
     def _settled(self, outcome: Outcome, client: Wire, methods: Sequence[str], to_the_end: bool) -> bool:
+        self.collect(outcome, client, methods)
+        return client.ended or (len(outcome.answers) == len(methods) and not to_the_end)
+
+    def collect(self, outcome: Outcome, client: Wire, methods: Sequence[str]) -> None:
+        """Take the answers that have come to requests with these methods."""
         while len(outcome.answers) < len(methods):
             answer = self._take_answer(client, methods[len(outcome.answers)])
             if answer is None:
-                return client.ended
+                return
             outcome.answers.append(answer)
-        return client.ended or not to_the_end
 
     # -- afterwards ----------------------------------------------------------------------------------
 
