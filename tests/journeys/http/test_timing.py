@@ -207,7 +207,7 @@ def test_a_slow_reader_does_not_use_up_the_upstreams_time(hasty: Stage) -> None:
     """While the router itself does not read from the upstream, the upstream is not silent."""
     hasty.clear()
     hasty.peer_send_buffer = 64 * 1024
-    client = hasty.client(GET, receive_buffer=16 * 1024)
+    client = hasty.client(GET, receive_buffer=256 * 1024)
     peer = hasty.arrival().peer
     size = 16 << 20
     hasty.send(peer, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
@@ -274,7 +274,7 @@ def test_a_reader_that_takes_nothing_is_not_waited_for(hasty: Stage) -> None:
     """The upstream is let go although the client is still there."""
     hasty.clear()
     hasty.peer_send_buffer = 64 * 1024
-    client = hasty.client(GET, receive_buffer=16 * 1024)
+    client = hasty.client(GET, receive_buffer=256 * 1024)
     peer = hasty.arrival().peer
     client.ended = True  # from here on the stage does not read it
     hasty.send(peer, b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
