@@ -19,15 +19,15 @@ upstreams:
   scripted: {{endpoints: [http://127.0.0.1:{scripted}]}}
   full: {{endpoints: [http://127.0.0.1:{full}]}}
 legacy: scripted
-defaults: {{subject: [client-ip], fallback: off, timeout: 300ms, connect_timeout: 300ms, idle_timeout: 300ms}}
+defaults: {{subject: [client-ip], fallback: off, timeout: 500ms, connect_timeout: 500ms, idle_timeout: 500ms}}
 limits:
-  head_timeout: 300ms
-  body_stall: 300ms
-  keepalive_idle: 300ms
+  head_timeout: 500ms
+  body_stall: 500ms
+  keepalive_idle: 500ms
   keepalive_requests: 5
-  send_stall: 1s
-  pool_idle: 300ms
-  tunnel_idle: 300ms
+  send_stall: 2s
+  pool_idle: 500ms
+  tunnel_idle: 500ms
 routes:
   - {{path: "/full/{{rest...}}", legacy: full}}
 """
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("own")
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Stage]:
-    """A router that waits a third of a second for everything."""
+    """A router that waits half a second for everything."""
     with ExitStack() as stack:
         upstream = stack.enter_context(listening())
         full = stack.enter_context(_full_queue(stack))
@@ -191,13 +191,13 @@ def test_an_interim_answer_does_not_replace_the_answer(hasty: Stage) -> None:
 
 
 def test_a_slow_upload_does_not_use_up_the_time_for_the_answer(hasty: Stage) -> None:
-    """The upstream cannot answer what it has not got: an upload of three times the deadline gets its answer."""
-    client = hasty.client(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n")
+    """The upstream cannot answer what it has not got: an upload of twice the deadline gets its answer."""
+    client = hasty.client(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 14\r\n\r\n")
     peer = hasty.head().peer
-    for _ in range(12):
+    for _ in range(14):
         hasty.send(client, b"x")
         hasty.quiet(0.08)
-    hasty.until(lambda: len(peer.inbox) == 12, "the body at the upstream")
+    hasty.until(lambda: len(peer.inbox) == 14, "the body at the upstream")
     peer.inbox.clear()
     hasty.send(peer, OK)
     assert (200, b"ok") == ((answer := hasty.answer(client)).status, answer.body)
@@ -215,7 +215,7 @@ def test_a_slow_reader_does_not_use_up_the_upstreams_time(hasty: Stage) -> None:
     rest = memoryview(bytes(size))
     while done := peer.give(rest[: 1 << 18]):
         rest = rest[done:]
-    hasty.quiet(0.6)  # twice the deadline of a silent upstream
+    hasty.quiet(0.8)  # longer than the deadline of a silent upstream
     client.ended = False
     while rest:
         rest = rest[peer.give(rest[: 1 << 18]) :]
@@ -251,16 +251,16 @@ def test_an_answer_that_stalls_is_cut(hasty: Stage, case: bytes) -> None:
 
 
 def test_an_answer_that_flows_may_take_long(hasty: Stage) -> None:
-    """Only silence is limited: an answer of three times the deadline arrives whole."""
+    """Only silence is limited: an answer of twice the deadline arrives whole."""
     client = hasty.client(GET)
     peer = hasty.arrival().peer
     hasty.send(peer, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    for _ in range(12):
+    for _ in range(14):
         hasty.send(peer, b"1\r\nx\r\n")
         hasty.quiet(0.08)
     hasty.send(peer, b"0\r\n\r\n")
     answer = hasty.answer(client)
-    assert (b"x" * 12, True) == (answer.body, answer.complete)
+    assert (b"x" * 14, True) == (answer.body, answer.complete)
 
 
 def test_a_connect_that_hangs_becomes_an_error_of_the_router(hasty: Stage) -> None:
