@@ -190,7 +190,7 @@ def _workers(found: Json, style: Style, now: float) -> Iterator[str]:
         if worker["confirmed"]:
             yield line + style.good("confirmed")
         elif worker["connected"]:
-            yield line + style.bad(f"BEHIND: runs {worker['revision']}, {found['revision']} is in force")
+            yield line + style.bad(f"BEHIND: runs {_runs(worker)}, {found['revision']} is in force")
         else:
             seen = f", last heard of {ago(worker['last_seen'], now)}" if worker["last_seen"] else ""
             yield line + style.bad(f"NOT CONNECTED{seen}")
@@ -236,12 +236,16 @@ def _confirmations(found: Json, style: Style) -> Iterator[str]:
             yield f"  worker {worker['id']}: " + style.good("confirmed") + f" in {worker['ms']:.1f} ms"
         else:
             why = plain(worker.get("error", "it has not answered"))
-            yield f"  worker {worker['id']}: " + style.bad(f"NOT CONFIRMED, runs revision {worker['revision']}: {why}")
+            yield f"  worker {worker['id']}: " + style.bad(f"NOT CONFIRMED, runs {_runs(worker)}: {why}")
+
+
+def _runs(worker: Json) -> str:
+    return f"revision {worker['revision']}" if worker["revision"] else "nothing yet"
 
 
 def stragglers(found: Json) -> list[str]:
     """The workers that have not confirmed, with what they still run."""
-    return [f"{worker['id']} (runs {worker['revision']})" for worker in found["workers"] if "ms" not in worker]
+    return [f"{worker['id']} (runs {_runs(worker)})" for worker in found["workers"] if "ms" not in worker]
 
 
 # -- what was ----------------------------------------------------------------------------------------------------------

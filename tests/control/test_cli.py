@@ -97,7 +97,7 @@ async def test_status_shouts_about_a_refused_file_and_a_worker_behind(stage: Sta
     assert "!! routes.yaml is REFUSED; the last good one (" in said.out
     assert "routes.yaml:1:" in said.out
     assert "!! not confirmed by worker 1" in said.out
-    assert "BEHIND: runs 1, 2 is in force" in said.out
+    assert "BEHIND: runs revision 1, 2 is in force" in said.out
 
 
 async def test_status_can_be_narrowed(cli: Cli) -> None:
@@ -195,7 +195,7 @@ async def test_an_unconfirmed_change_ends_with_3_and_names_the_worker(stage: Sta
     said = await cli("rollback", "product", "--reason", "fire")
     assert said.code == 3
     assert "worker 1: NOT CONFIRMED, runs revision 1: it has not answered" in said.out
-    assert "recorded, but NOT CONFIRMED by worker 1 (runs 1)" in said.err
+    assert "recorded, but NOT CONFIRMED by worker 1 (runs revision 1)" in said.err
 
 
 async def test_a_rollback_that_is_not_recorded_says_so(stage: Stage, cli: Cli) -> None:

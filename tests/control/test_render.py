@@ -103,7 +103,7 @@ def test_a_straggler_stands_out() -> None:
     """Named, with what it runs and why."""
     found = CHANGE | {"workers": [CHANGE["workers"][0], {"id": 1, "revision": 12, "error": "not connected"}]}
     assert "  worker 1: NOT CONFIRMED, runs revision 12: not connected" in list(render.change(found, "x", WIDE, NOW))
-    assert ["1 (runs 12)"] == render.stragglers(found)
+    assert ["1 (runs revision 12)"] == render.stragglers(found)
 
 
 def test_a_change_that_was_one_before_says_so() -> None:

@@ -161,7 +161,8 @@ class Destination:
         self.name = name
         self.sites = sites
         self.spread = spread
-        self.only = next(iter(sites.values())) if len(sites) == 1 else None
+        # A single site that has a name can be rolled back like any other, so it is asked for by name.
+        self.only = sites[""] if sites.keys() == {""} else None
         self._turn = 0
 
     def site(self, subject: bytes, seed: int) -> str:
