@@ -1,0 +1,357 @@
+"""The channel to the workers: each listens on a Unix socket, control is their client.
+
+A link connects, hears the worker's hello, brings it to the target and keeps it there.  Deltas are written at once,
+one behind the other; a whole snapshot is written only when the worker has answered the one before, so that a worker
+that stands still costs one snapshot of memory and no more.  Whatever goes wrong ends the connection; the next hello
+says what the worker runs, and that is where the link takes up again.
+
+Beside the workers, the last target is kept as a file: what a worker starts with while control is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from control.blocks import replace_file
+from router.core.wire import MAX_LINE, encode
+from router.events import EventName, Events
+from router.ports import Clock, Confirmation, Target, WorkerState
+
+RETRY: Final = (0.02, 0.02, 0.05, 0.1, 0.2)
+"""Seconds before the next attempts to connect; the last one repeats."""
+CONNECT_SECONDS: Final = 1.0
+HELLO_SECONDS: Final = 5.0
+PING_SECONDS: Final = 1.0
+SILENCE_SECONDS: Final = 5.0
+"""A worker that says nothing for so long, though it is asked, is not connected."""
+HELD_BYTES: Final = 4 * 1024 * 1024
+"""More than this is not queued for a worker that does not read."""
+SNAPSHOTS_TRIED: Final = 2
+"""Of one revision, for a worker that refuses it."""
+GATHER_SECONDS: Final = 0.05
+"""The file is written so long after a change, once for all changes of that time."""
+
+
+class ChannelError(Exception):
+    """The other end does not speak as agreed, or not at all."""
+
+
+@dataclass(eq=False)
+class _Wait:
+    """A change that waits for the fleet's word."""
+
+    target: Target
+    began: float
+    heard: dict[int, Confirmation] = field(default_factory=dict)
+    all_heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class WorkerFleet:
+    """A `Fleet` over Unix sockets.  `run` does the work; everything else only says what shall be."""
+
+    def __init__(self, state: Path, workers: int, clock: Clock, events: Events) -> None:
+        self._clock = clock
+        self._events = events
+        self._folder = os.open(state / "workers", os.O_RDONLY | os.O_DIRECTORY)
+        # A socket's address has at most 107 bytes; through the folder's descriptor its path may be as long as it likes.
+        paths = [f"/proc/self/fd/{self._folder}/{number}.sock" for number in range(workers)]
+        self._links = [_Link(number, path, self) for number, path in enumerate(paths)]
+        self._file = SnapshotFile(state / "snapshot.ndjson", events)
+        self._waits: set[_Wait] = set()
+        self.target: Target | None = None
+
+    # -- Fleet --------------------------------------------------------------------------------------
+
+    def aim(self, target: Target) -> None:
+        self.target = target
+        for link in self._links:
+            link.send(target)
+        self._file.want(target)
+
+    async def confirmed(self, target: Target, patience: float) -> tuple[Confirmation, ...]:
+        wait = _Wait(target, self._clock.elapsed())
+        for link in self._links:
+            self._note(wait, link.state)
+        self._waits.add(wait)
+        try:
+            await asyncio.wait_for(wait.all_heard.wait(), patience)
+        except TimeoutError:
+            pass
+        finally:
+            self._waits.discard(wait)
+        return tuple(wait.heard.get(link.state.id) or link.missing() for link in self._links)
+
+    def states(self) -> tuple[WorkerState, ...]:
+        return tuple(link.state for link in self._links)
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keeps all links and the file up to date until it is cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._file.run(), name="snapshot-file")
+                for link in self._links:
+                    group.create_task(link.run(), name=f"worker-{link.state.id}")
+        finally:
+            await self._file.finish()
+            os.close(self._folder)
+
+    async def ask(self, worker: int, op: str, patience: float = 1.0) -> Mapping[str, Any] | None:
+        """One worker's answer to `{"op": op}`; None when it does not answer in time."""
+        return await self._links[worker].ask(op, patience)
+
+    # -- what links tell ----------------------------------------------------------------------------
+
+    def says(self, state: WorkerState) -> None:
+        """A worker has said what it has in force."""
+        for wait in tuple(self._waits):
+            self._note(wait, state)
+
+    def tell(self, name: str, **fields: object) -> None:
+        self._events.tell(name, **fields)
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def _note(self, wait: _Wait, state: WorkerState) -> None:
+        if state.id not in wait.heard and state.connected and self._has(state, wait.target):
+            ms = round((self._clock.elapsed() - wait.began) * 1000, 3)
+            wait.heard[state.id] = Confirmation(state.id, state.revision, ms)
+            if len(wait.heard) == len(self._links):
+                wait.all_heard.set()
+
+    def _has(self, state: WorkerState, target: Target) -> bool:
+        """Exactly this, or a later target, which was made from this one."""
+        if (state.revision, state.hash) == (target.revision, target.digest):
+            return True
+        latest = self.target
+        return (
+            latest is not None
+            and target.revision < latest.revision
+            and (state.revision, state.hash) == (latest.revision, latest.digest)
+        )
+
+
+class _Link:
+    """One worker: its connection as long as there is one, and what is known of it."""
+
+    def __init__(self, number: int, path: str, fleet: WorkerFleet) -> None:
+        self.state = WorkerState(number)
+        self._path = path
+        self._fleet = fleet
+        self._writer: asyncio.StreamWriter | None = None
+        self._sent = 0
+        """The revision that the worker has once it has taken everything that was written."""
+        self._snapshot_under_way = False
+        self._trouble = ""
+        self._refused: tuple[int, int] = (0, 0)
+        """A revision, and how often it was refused in a row."""
+        self._answers: dict[str, list[asyncio.Future[Mapping[str, Any]]]] = {}
+
+    # -- sending ------------------------------------------------------------------------------------
+
+    def send(self, target: Target) -> None:
+        """Brings the worker to the target; while a snapshot is under way or nobody listens, later."""
+        writer = self._writer
+        if writer is None or self._sent == target.revision or writer.transport.get_write_buffer_size() > HELD_BYTES:
+            return
+        if target.base is not None and target.base == self._sent:
+            writer.write(target.delta)
+        elif self._snapshot_under_way:
+            return
+        else:
+            self._snapshot_under_way = True
+            writer.write(target.snapshot)
+        self._sent = target.revision
+
+    def missing(self) -> Confirmation:
+        why = self._trouble or ("it has not answered" if self.state.connected else "not connected")
+        return Confirmation(self.state.id, self.state.revision, None, why)
+
+    async def ask(self, op: str, patience: float) -> Mapping[str, Any] | None:
+        if self._writer is None:
+            return None
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers.setdefault(op, []).append(answer)
+        self._writer.write(encode({"op": op}))
+        try:
+            return await asyncio.wait_for(answer, patience)
+        except TimeoutError:
+            return None
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._connected()
+            except (OSError, EOFError, ValueError, KeyError, TypeError, TimeoutError, ChannelError) as error:
+                if self.state.connected:
+                    attempt = 0
+                    self._fleet.tell(EventName.WORKER_LOST, worker=self.state.id, pid=self.state.pid, why=_why(error))
+                self._lost()
+            await asyncio.sleep(RETRY[min(attempt, len(RETRY) - 1)])
+            attempt += 1
+
+    async def _connected(self) -> None:
+        opening = asyncio.open_unix_connection(self._path, limit=MAX_LINE)
+        reader, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
+        try:
+            hello = await asyncio.wait_for(_message(reader), HELLO_SECONDS)
+            self._greeted(hello, writer)
+            async with asyncio.timeout(SILENCE_SECONDS) as silence:
+                await self._converse(reader, writer, silence)
+        finally:
+            self._writer = None
+            writer.transport.abort()
+
+    def _greeted(self, hello: Mapping[str, Any], writer: asyncio.StreamWriter) -> None:
+        if hello["op"] != "hello" or hello["worker"] != self.state.id:
+            raise ChannelError(f"worker {self.state.id} was expected, and this was said: {hello}")
+        self._heard(hello["revision"], hello["hash"], pid=hello["pid"])
+        self._snapshot_under_way = False
+        self._writer = writer
+        target = self._fleet.target
+        same = target is not None and (self.state.revision, self.state.hash) == (target.revision, target.digest)
+        self._sent = self.state.revision if same else 0
+        self._fleet.tell(
+            EventName.WORKER_CONNECTED, worker=self.state.id, pid=self.state.pid, revision=self.state.revision
+        )
+        if target is not None:
+            self.send(target)
+
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silence: asyncio.Timeout
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        ping = loop.create_task(_ping(writer), name=f"ping-{self.state.id}")
+        try:
+            while True:
+                self._take(await _message(reader))
+                silence.reschedule(loop.time() + SILENCE_SECONDS)
+        finally:
+            ping.cancel()
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        match message["op"]:
+            case "confirmed":
+                self._refused = (0, 0)
+                self._heard(message["revision"], message["hash"])
+                self._catch_up()
+            case "refused":
+                self._was_refused(message)
+            case op:
+                self._seen()
+                for answer in self._answers.pop(op, []):
+                    if not answer.done():
+                        answer.set_result(message)
+
+    def _heard(self, revision: int, digest: str, pid: int | None = None) -> None:
+        known = self.state.pid if pid is None else pid
+        self.state = WorkerState(self.state.id, known, revision, digest, connected=True, last_seen=self._fleet.now())
+        self._trouble = ""
+        self._fleet.says(self.state)
+
+    def _seen(self) -> None:
+        now = self.state
+        self.state = WorkerState(now.id, now.pid, now.revision, now.hash, now.connected, self._fleet.now())
+
+    def _catch_up(self) -> None:
+        """A snapshot has been answered: what was held back meanwhile can follow."""
+        if self._snapshot_under_way and self.state.revision >= self._sent:
+            self._snapshot_under_way = False
+        target = self._fleet.target
+        if target is not None:
+            self.send(target)
+
+    def _was_refused(self, message: Mapping[str, Any]) -> None:
+        """A delta whose base the worker does not have, or something it cannot take.
+
+        It gets the whole snapshot of what is wanted now; refused again, it stays as it is until the next change.
+        """
+        revision, why = message["revision"], message["why"]
+        self._seen()
+        self._trouble = f"refused revision {revision}: {why}"
+        self._fleet.tell(EventName.WORKER_REFUSED, worker=self.state.id, revision=revision, why=why)
+        times = self._refused[1] + 1 if self._refused[0] == revision else 1
+        self._refused = (revision, times)
+        self._snapshot_under_way = False
+        target = self._fleet.target
+        if target is not None and times <= SNAPSHOTS_TRIED:
+            self._sent = 0
+            self.send(target)
+
+    def _lost(self) -> None:
+        now = self.state
+        self.state = WorkerState(now.id, now.pid, now.revision, now.hash, connected=False, last_seen=now.last_seen)
+
+
+async def _message(reader: asyncio.StreamReader) -> Mapping[str, Any]:
+    line = await reader.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError("the worker closed the connection")
+    message: Mapping[str, Any] = json.loads(line)
+    return message
+
+
+async def _ping(writer: asyncio.StreamWriter) -> None:
+    while True:
+        await asyncio.sleep(PING_SECONDS)
+        writer.write(encode({"op": "ping"}))
+
+
+def _why(error: BaseException) -> str:
+    return "it does not answer" if isinstance(error, TimeoutError) else str(error) or repr(error)
+
+
+class SnapshotFile:
+    """The last target on disk; written in a thread, the newest one only."""
+
+    def __init__(self, path: Path, events: Events) -> None:
+        self._path = path
+        self._events = events
+        self._wanted: Target | None = None
+        self._written: Target | None = None
+        self._changed = asyncio.Event()
+        self._failing = False
+
+    def want(self, target: Target) -> None:
+        self._wanted = target
+        self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._changed.clear()
+            if not await self._save():
+                await asyncio.sleep(1)
+                self._changed.set()
+
+    async def finish(self) -> None:
+        """Writes what is still missing."""
+        if self._wanted is not self._written:
+            await asyncio.shield(self._save())
+
+    async def _save(self) -> bool:
+        target = self._wanted
+        if target is None:
+            return True
+        try:
+            await asyncio.to_thread(lambda: replace_file(self._path, target.snapshot))
+        except OSError as error:
+            if not self._failing:
+                self._events.tell(EventName.SNAPSHOT_UNWRITABLE, path=str(self._path), why=str(error))
+            self._failing = True
+            return False
+        self._failing = False
+        self._written = target
+        return True

@@ -1,0 +1,182 @@
+"""The control process: everything but traffic, in one event loop.
+
+It owns the engine and what the engine needs: the store's thread, the compiler's process, the links to the workers,
+the watcher of routes.yaml, the counters' samples and the admin address.  All tasks live in one group: when one of
+them breaks, the process ends and its parent starts it anew, while the workers go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import uvloop
+from aiohttp import web
+
+from control import logs
+from control.api.app import make_app
+from control.api.context import Context
+from control.blocks import RegistryError
+from control.channel import WorkerFleet
+from control.compiler import ChildCompiler
+from control.counters import CounterFiles, RecentTraffic
+from control.loopback import UnsafeAddressError, check_loopback
+from control.metrics import Metrics
+from control.options import Options
+from control.stores.sqlite import SqliteStore
+from control.watcher import Sight, Watcher, look
+from router.events import EventName, Events
+from router.live import Live, Refusal
+from router.ports import StoreError
+
+EXIT_REFUSED: Final = 78
+"""There is nothing to put in force, and trying again will not help (EX_CONFIG)."""
+CLOSE_SECONDS: Final = 1.0
+"""What answers at the admin address may still take when the process ends."""
+
+
+class SystemClock:
+    """The `Clock` of this machine."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def elapsed(self) -> float:
+        return time.perf_counter()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The engine and what runs beside it."""
+
+    live: Live
+    fleet: WorkerFleet
+    traffic: RecentTraffic
+    metrics: Metrics
+    checker: ChildCompiler
+    """For files that are only asked about, so that they hold up no reload."""
+
+
+@asynccontextmanager
+async def parts(options: Options) -> AsyncIterator[Parts]:
+    """Opened and closed in one place."""
+    clock = SystemClock()
+    events = Events(clock.now, logs.write)
+    counters = options.state / "counters"
+    store = SqliteStore(options.state / "strangler.db")
+    compiler = ChildCompiler(
+        counters / "blocks.json",
+        filename=options.config.name,
+        restarted=lambda why: events.tell(EventName.COMPILER_RESTARTED, why=why),
+    )
+    checker = ChildCompiler(None, filename=options.config.name)
+    fleet = WorkerFleet(options.state, options.workers, clock, events)
+    files = CounterFiles(counters)
+    traffic = RecentTraffic(files, lambda: _route_blocks(live), clock)
+    live = Live(
+        store=store,
+        fleet=fleet,
+        compiler=compiler,
+        clock=clock,
+        traffic=traffic,
+        path=str(options.config),
+        events=events,
+    )
+    try:
+        yield Parts(live, fleet, traffic, Metrics(live, files), checker)
+    finally:
+        await live.close()
+        await compiler.close()
+        await checker.close()
+        await store.close()
+        files.close()
+
+
+def _route_blocks(live: Live) -> dict[str, int]:
+    owned = live.blocks.routes
+    return {route.name: owned[route.name] for route in live.table.routes}
+
+
+async def control(options: Options, admin: socket.socket, ready: int) -> int:
+    """Runs until SIGTERM; the exit code."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with parts(options) as made:
+        sight = await asyncio.to_thread(look, options.config)
+        refusal = await made.live.start(sight.data, sight.trouble, allow_removal=options.allow_removal)
+        if refusal is not None:
+            say_why(refusal)
+            return EXIT_REFUSED
+        await _serve(options, made, sight, admin, ready, stop)
+    return 0
+
+
+async def _serve(
+    options: Options, made: Parts, sight: Sight, admin: socket.socket, ready: int, stop: asyncio.Event
+) -> None:
+    live = made.live
+    watcher = Watcher(options.config, lambda seen: _take(live, seen, options), known=sight)
+    app = make_app(Context(live, made.traffic, made.metrics, made.checker), live.events.tell)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_SECONDS)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # malformed requests are not our errors
+    await runner.setup()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(made.fleet.run(), name="fleet"),
+                group.create_task(watcher.run(), name="watcher"),
+                group.create_task(made.traffic.run(), name="traffic"),
+                group.create_task(live.keep_saving(), name="keep-saving"),
+            ]
+            await web.SockSite(runner, admin).start()
+            live.events.tell(EventName.STARTED, pid=os.getpid(), revision=live.revision, admin=options.admin)
+            os.write(ready, b"ready\n")
+            await stop.wait()
+            await runner.cleanup()
+            for task in tasks:
+                task.cancel()
+    finally:
+        await runner.cleanup()
+        live.events.tell(EventName.STOPPED, pid=os.getpid())
+
+
+async def _take(live: Live, sight: Sight, options: Options) -> bool:
+    """What the watcher saw, to the engine; False: it shall be told again."""
+    if sight.data is None:
+        live.missing(sight.trouble)
+        return True
+    answer = await live.load(sight.data, actor="file", watched=True, allow_removal=options.allow_removal)
+    return not (isinstance(answer, Refusal) and answer.code == "storage")
+
+
+def say_why(refusal: Refusal) -> None:
+    """All problems, one a line."""
+    for line in refusal.problems or (refusal.detail,):
+        print(line, file=sys.stderr)
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m control.main OPTIONS ADMIN_FD READY_FD`, started by the parent only."""
+    options = Options.from_json(arguments[0])
+    admin, ready = socket.socket(fileno=int(arguments[1])), int(arguments[2])
+    logs.configure(options.log_format)
+    try:
+        check_loopback(options.admin.rpartition(":")[0])
+        return uvloop.run(control(options, admin, ready))
+    except (RegistryError, StoreError, UnsafeAddressError) as error:
+        print(f"strangler: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

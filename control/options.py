@@ -1,0 +1,40 @@
+"""What `strangler run` was asked for; the parent hands it on to control as one argument."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+WORKER_COMMAND = (sys.executable, "-m", "router.planes.embedded")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything that can be said on the command line of `strangler run`."""
+
+    config: Path = Path("routes.yaml")
+    listen: str = "127.0.0.1:8080"
+    admin: str = "127.0.0.1:8081"
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    state: Path = Path(".strangler")
+    access_log: str = ""
+    """A path, `-` for standard output, empty for none."""
+    drain: float = 30.0
+    """Seconds that exchanges under way are given when the router is told to stop."""
+    log_format: str = "console"
+    """`console` or `json`."""
+    allow_removal: bool = False
+    """Take routes.yaml even when much of it has vanished."""
+    worker_command: tuple[str, ...] = WORKER_COMMAND
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> Options:
+        found = json.loads(text)
+        found |= {"config": Path(found["config"]), "state": Path(found["state"])}
+        return cls(**found | {"worker_command": tuple(found["worker_command"])})

@@ -1,0 +1,123 @@
+"""What happened: every event by its one name, and who hears of it.
+
+The log hears everything at once; subscribers (the event stream of the admin address) hear it through bounded queues.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+EVENTS_HELD: Final = 256
+"""Events that wait for one subscriber."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for the log, the event stream and the metrics."""
+
+    name: str
+    at: float
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+class EventName:
+    """Every event, named once.  `tests/control` checks that each of them is emitted somewhere."""
+
+    STARTED: Final = "control.started"
+    STOPPED: Final = "control.stopped"
+    LOADED: Final = "config.loaded"
+    """A routes.yaml took force, or said what is in force already (`changed: false`)."""
+    REFUSED: Final = "config.refused"
+    MISSING: Final = "config.missing"
+    LAST_GOOD_USED: Final = "config.last_good_used"
+    SUPERSEDED: Final = "order.superseded"
+    ORDERED: Final = "order.accepted"
+    ORDER_REFUSED: Final = "order.refused"
+    LIFTED: Final = "order.lifted"
+    CONFIRMED: Final = "change.confirmed"
+    UNCONFIRMED: Final = "change.unconfirmed"
+    STORE_FAILED: Final = "store.failed"
+    STORE_RECOVERED: Final = "store.recovered"
+    SNAPSHOT_UNWRITABLE: Final = "snapshot.unwritable"
+    COMPILER_RESTARTED: Final = "compiler.restarted"
+    WORKER_CONNECTED: Final = "worker.connected"
+    WORKER_LOST: Final = "worker.lost"
+    WORKER_REFUSED: Final = "worker.refused"
+    """A worker could not take what it was sent."""
+    CHILD_STARTED: Final = "process.started"
+    CHILD_DIED: Final = "process.died"
+    DRAINING: Final = "router.draining"
+    ADMIN_FAILED: Final = "admin.failed"
+    """A request at the admin address met a mistake of ours; the caller got the id that stands here."""
+    DROPPED: Final = "events.dropped"
+    """The last event of a subscriber that did not keep up."""
+
+
+class Events:
+    """Where events are told and heard."""
+
+    def __init__(self, now: Callable[[], float], log: Callable[[Event], None] | None = None) -> None:
+        self._now = now
+        self._log = log
+        self._subscribers: set[Subscription] = set()
+
+    def tell(self, name: str, **fields: object) -> None:
+        """Emits one event: to the log and to all subscribers."""
+        event = Event(name, self._now(), fields)
+        if self._log is not None:
+            self._log(event)
+        for subscription in tuple(self._subscribers):
+            subscription.put(event)
+
+    def subscribe(self) -> Subscription:
+        subscription = Subscription(self._subscribers.discard)
+        self._subscribers.add(subscription)
+        return subscription
+
+
+class Subscription:
+    """The events from the moment of subscribing; an async iterator that ends when it is closed.
+
+    A subscriber that does not keep up gets one last event that says so, and no more.
+    """
+
+    def __init__(self, leave: Callable[[Subscription], None]) -> None:
+        self._leave = leave
+        self._events: deque[Event] = deque()
+        self._ready = asyncio.Event()
+        self._closed = False
+
+    def put(self, event: Event) -> None:
+        if self._closed:
+            return
+        if len(self._events) >= EVENTS_HELD:
+            event = Event(EventName.DROPPED, event.at, {"held": EVENTS_HELD})
+            self.close()
+        self._events.append(event)
+        self._ready.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._ready.set()
+        self._leave(self)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            self._ready.clear()
+            await self._ready.wait()
+        return self._events.popleft()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
