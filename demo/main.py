@@ -71,7 +71,7 @@ def _options(argv: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="strangler demo", description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--config", type=Path, help="the routes.yaml to run (default: a copy of the example)")
     parser.add_argument("--seconds", type=float, help="end by itself after that long (default: at Ctrl-C)")
-    parser.add_argument("--users", type=int, default=12, help="simulated users (default: %(default)s)")
+    parser.add_argument("--users", type=int, default=24, help="simulated users (default: %(default)s)")
     parser.add_argument(
         "--rate", type=float, default=40.0, help="requests per second of all users (default: %(default)s)"
     )

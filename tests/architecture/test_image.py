@@ -43,12 +43,13 @@ def test_the_build_tools_stay_behind() -> None:
     assert [text for text in last_stage("RUN") if re.search(r"\b(pip|apt-get)\b", text)] == []
 
 
-def test_packages_come_from_the_lock_with_hashes() -> None:
-    """pip may install what the lock names, checked by hash, and the project itself without dependencies."""
-    installs = [one.text for one in instructions() if "pip install" in one.text]
-    assert len(installs) == 2
-    assert "--require-hashes --requirement requirements.lock" in installs[0]
-    assert "--no-deps ." in installs[1]
+def test_packages_come_from_the_locks_with_hashes() -> None:
+    """pip may install what the locks name, checked by hash, and the project's own wheel, for which it asks nobody."""
+    steps = [step for one in instructions() if one.name == "RUN" for step in one.text.split("&&") if " pip " in step]
+    assert len(steps) == 4
+    for step in steps:
+        hashed = "--require-hashes --requirement requirements" in step
+        assert hashed or "--no-deps --no-build-isolation" in step or "--no-deps --no-index" in step
 
 
 def test_it_does_not_run_as_root() -> None:
@@ -83,11 +84,12 @@ def test_sigterm_reaches_the_router_itself() -> None:
 
 
 def test_the_image_is_given_every_package_that_the_wheel_contains() -> None:
-    """A new package must be copied, and let through by .dockerignore."""
+    """A new package must be copied, and let through by .dockerignore; so must what builds the wheel."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     copied = {source.rstrip("/") for one in instructions() if one.name == "COPY" for source in one.text.split()[:-1]}
     ignored = (ROOT / ".dockerignore").read_text().split()
-    needed = {*wheel["packages"], *wheel["force-include"], "pyproject.toml", "requirements.lock"}
+    files = {"pyproject.toml", "requirements.lock", "requirements-dev.lock", wheel["hooks"]["custom"]["path"], "tools"}
+    needed = {*wheel["packages"], *wheel["force-include"], *files}
     assert needed - copied == set()
     assert needed - {line.removeprefix("!") for line in ignored if line.startswith("!")} == set()
