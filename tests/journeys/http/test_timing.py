@@ -206,15 +206,17 @@ def test_a_slow_upload_does_not_use_up_the_time_for_the_answer(hasty: Stage) -> 
 def test_a_slow_reader_does_not_use_up_the_upstreams_time(hasty: Stage) -> None:
     """While the router itself does not read from the upstream, the upstream is not silent."""
     hasty.clear()
-    hasty.peer_send_buffer = 64 * 1024
     client = hasty.client(GET, receive_buffer=256 * 1024)
     peer = hasty.arrival().peer
-    size = 16 << 20
+    size = 48 << 20
     hasty.send(peer, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
     client.ended = True  # from here on the stage does not read it
     rest = memoryview(bytes(size))
-    while done := peer.give(rest[: 1 << 18]):
-        rest = rest[done:]
+    blocked = 0
+    while blocked < 4:  # the router has been full for a while, so that what follows is not the upstream's silence
+        done = peer.give(rest[: 1 << 18])
+        rest, blocked = rest[done:], 0 if done else blocked + 1
+        hasty.turn(0 if done else 0.05)
     hasty.quiet(0.8)  # longer than the deadline of a silent upstream
     client.ended = False
     while rest:
