@@ -111,7 +111,7 @@ class ChunkedReader:
 
     def _check_partial(self, data: bytes, start: int) -> None:
         """Part of a line: refuse at once what can never become a good one."""
-        limit = self._limits.trailer if self._left == -3 else self._limits.chunk_extension + _SIZE_LINE
+        limit = self._limits.trailer if self._left == -3 else self._limits.chunk_extension + _SIZE_LINE + 1  # its CR
         if len(data) - start > limit:
             raise BadField("a line of chunked framing is too long")
         if self._left == -1 and not _SIZE_BEGINNING.match(data, start):
@@ -124,6 +124,8 @@ class ChunkedReader:
             self._size_line(line)
 
     def _size_line(self, line: bytes) -> None:
+        if len(line) > self._limits.chunk_extension + _SIZE_LINE:
+            raise BadField("a line of chunked framing is too long")
         found = _SIZE.match(line)
         if found is None:
             raise BadField("a chunk size is malformed")
