@@ -222,6 +222,7 @@ def test_a_slow_reader_does_not_use_up_the_upstreams_time(hasty: Stage) -> None:
     while rest:
         rest = rest[peer.give(rest[: 1 << 18]) :]
         hasty.turn(0.001)
+    hasty.until(lambda: len(client.inbox) > size or client.ended, "the body at the client", 20)
     answer = hasty.answer(client)
     assert (size, True) == (len(answer.body), answer.complete)
 
