@@ -25,7 +25,7 @@ class Event:
 
 
 class EventName:
-    """Every event, named once.  `tests/control` checks that each of them is emitted somewhere."""
+    """Every event, named once."""
 
     STARTED: Final = "control.started"
     STOPPED: Final = "control.stopped"
@@ -62,14 +62,14 @@ class Events:
 
     def __init__(self, now: Callable[[], float], log: Callable[[Event], None] | None = None) -> None:
         self._now = now
-        self._log = log
+        self.log = log
         self._subscribers: set[Subscription] = set()
 
     def tell(self, name: str, **fields: object) -> None:
         """Emits one event: to the log and to all subscribers."""
         event = Event(name, self._now(), fields)
-        if self._log is not None:
-            self._log(event)
+        if self.log is not None:
+            self.log(event)
         for subscription in tuple(self._subscribers):
             subscription.put(event)
 

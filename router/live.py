@@ -74,6 +74,8 @@ REMEMBERED: Final = 200
 """Revisions kept in memory."""
 SHOWN: Final = 200
 """Readable lines of a revision; the machine form names every route."""
+LOGGED: Final = 10
+"""Of them, in one event."""
 
 Selector = Scope
 """Which routes a weight is for: `Scope(Reach.ROUTE, "GET /v1/*")`, `Scope(Reach.GROUP, "catalog")`."""
@@ -261,6 +263,11 @@ class Live:
         return self._force
 
     @property
+    def in_force(self) -> Compiled:
+        """The routes.yaml in force, as it was compiled."""
+        return self._now.compiled
+
+    @property
     def table(self) -> Table:
         return self._now.compiled.table
 
@@ -370,7 +377,7 @@ class Live:
             return loaded
         target = _whole_target(self._now) if loaded.step is None else loaded.step.target
         workers = await self._fleet.confirmed(target, self._patience)
-        return self._answer(loaded.step, None, workers, began, persisted=self.persisted, notes=loaded.notes)
+        return self._answer(who, loaded.step, None, workers, began, persisted=self.persisted, notes=loaded.notes)
 
     async def _load(self, data: bytes, who: _Who, allow_removal: bool, *, watched: bool) -> _Loaded | Refusal:
         async with self._loading:
@@ -398,8 +405,8 @@ class Live:
             revision=self.revision,
             actor=who.actor,
             routes=len(compiled.table.routes),
-            changes=step.revision.changes.lines if step else (),
-            notes=compiled.notes,
+            changes=_at_most(step.revision.changes.lines, LOGGED) if step else (),
+            notes=_at_most(compiled.notes, LOGGED),
         )
 
     async def weight(
@@ -501,7 +508,8 @@ class Live:
             persisted = saving is None or await self._recorder.saved(saving)
         if step is not None:
             self._tell_order(who, placed, step, persisted)
-        return self._answer(step, placed.order, confirming.result(), began, persisted=persisted, notes=placed.lines)
+        word = confirming.result()
+        return self._answer(who, step, placed.order, word, began, persisted=persisted, notes=placed.lines)
 
     def _place(self, place: Place, who: _Who, expected: int | None) -> Placed | Refusal:
         if expected is not None and expected != self.revision:
@@ -542,7 +550,7 @@ class Live:
         routes = _route_changes(now, force)
         gave_way = tuple(f"{order} gave way to the file for {route}" for order, route in changes.superseded)
         shown = _route_lines(routes) if changes.order else ()
-        changes = replace(changes, lines=_at_most((*changes.lines, *gave_way, *shown)), routes=routes)
+        changes = replace(changes, lines=_at_most((*changes.lines, *gave_way, *shown), SHOWN), routes=routes)
         at = self._clock.now()
         revision = Revision(force.revision, at, who.actor, who.source, who.reason, force.digest, changes)
         before = json.dumps({route.name: route.before for route in routes})
@@ -578,6 +586,7 @@ class Live:
 
     def _answer(
         self,
+        who: _Who,
         step: _Step | None,
         order: Order | None,
         workers: tuple[Confirmation, ...],
@@ -594,9 +603,8 @@ class Live:
         more: dict[str, object] = {} if confirmed else {"missing": missing}
         name = EventName.CONFIRMED if confirmed else EventName.UNCONFIRMED
         slowest = max((worker.ms for worker in workers if worker.ms is not None), default=None)
-        kind = order.kind.value if order else None
-        self.events.tell(name, revision=revision, ms=round(ms, 3), slowest_worker_ms=slowest, kind=kind, **more)
-        if step is not None and order is not None and order.kind is Kind.ROLLBACK and confirmed:
+        self.events.tell(name, revision=revision, ms=round(ms, 3), slowest_worker_ms=slowest, action=who.action, **more)
+        if step is not None and who.action == "rollback" and confirmed:
             self.rollback_ms = ms
         routes = () if step is None else step.revision.changes.routes
         return Change(order, step is None, revision, confirmed, workers, routes, persisted, ms, notes)
@@ -646,7 +654,7 @@ def _compare(before: Table | None, after: Table, traffic: Mapping[str, int]) -> 
     """Runs in a thread: for 1,500 routes that all changed it takes longer than the event loop may stand still."""
     if before is None:
         return _Comparison((f"{len(after.routes)} routes",), ())
-    return _Comparison(_at_most(tuple(map(str, diff(before, after)))), mass_removal(before, after, traffic))
+    return _Comparison(tuple(map(str, diff(before, after))), mass_removal(before, after, traffic))
 
 
 def _target(now: _Force | None, force: _Force) -> Target:
@@ -679,8 +687,8 @@ def _percent(share: int | None) -> str:
     return "none" if share is None else f"{write_percent(share)}%"
 
 
-def _at_most(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return lines if len(lines) <= SHOWN else (*lines[:SHOWN], f"and {len(lines) - SHOWN} more")
+def _at_most(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
+    return lines if len(lines) <= most else (*lines[:most], f"and {len(lines) - most} more")
 
 
 def _headline(who: _Who, placed: Placed) -> str:

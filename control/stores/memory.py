@@ -40,6 +40,11 @@ class MemoryStore:
         """From now on writes wait until `go`."""
         self._go.clear()
 
+    @property
+    def waiting(self) -> bool:
+        """Is a write held up?"""
+        return self._turn.locked()
+
     def go(self) -> None:
         self._go.set()
 
