@@ -48,7 +48,7 @@ _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]\Z")
 BARE_LF: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 """A line end that is only half of one; CR as the very last byte may yet become whole."""
 
-_NEVER_REMEMBERED: Final = frozenset({Kind.REQUEST_ID, Kind.FORWARDED_FOR})
+_NEVER_REMEMBERED: Final = frozenset({Kind.REQUEST_ID, Kind.FORWARDED_FOR, Kind.SUBJECT})
 """Lines that hardly ever come twice."""
 
 # Members of an Enum cost a look-up each on the hot path; these are the same objects.
@@ -158,10 +158,11 @@ class Memory:
         found = _STATUS.match(line)
         if found is None:
             raise BadField("the status line is malformed")
-        if len(self.statuses) >= _MEMORY_LINES:
-            self.statuses.clear()
         known = (int(found[2]), int(found[1]), b"HTTP/1.1 %b %b" % (found[2], found[3] or b""))
-        self.statuses[line] = known
+        if len(line) <= _MEMORY_LINE:
+            if len(self.statuses) >= _MEMORY_LINES:
+                self.statuses.clear()
+            self.statuses[line] = known
         return known
 
 
