@@ -59,7 +59,7 @@ class Wheel:
         self._timer.cancel()
 
     def _slot(self, waiter: Waiter) -> int:
-        return max(int(waiter.scheduled / TICK) + 1, self._tick + 1)
+        return max(int(waiter.scheduled / TICK), self._tick + 1)
 
     def _turn(self) -> None:
         self.now = self._loop.time()
@@ -71,6 +71,8 @@ class Wheel:
                 self._look(waiter)
 
     def _look(self, waiter: Waiter) -> None:
+        if waiter.scheduled == NEVER:
+            return  # forgotten by a neighbour a moment ago
         waiter.scheduled = NEVER
         if waiter.deadline <= self.now:
             waiter.expired()
