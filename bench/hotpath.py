@@ -84,7 +84,7 @@ def plane_for(routes: int) -> Plane:
 
 
 def requests(routes: int, count: int) -> list[bytes]:
-    """Different users on different paths in no order, so that no memory, ours or the processor's, helps more than in life."""
+    """Different users on different paths in no order, so that no memory helps more than it would in life."""
     some = [
         b"GET /v1/t%d/%d HTTP/1.1\r\nHost: shop.example.com\r\nX-User-Id: u%d\r\n\r\n"
         % (number % routes, number, number)

@@ -16,7 +16,8 @@ from typing import Final, final
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _LINE: Final = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*\Z"
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*"
+    rb"((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*\Z"
 )
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}\Z")
@@ -155,7 +156,7 @@ def _field(line: bytes, kinds: dict[bytes, Kind], subject_names: Collection[byte
 
 def _why(line: bytes) -> str:
     """What is wrong with a line that is no field, in words."""
-    name, colon, value = line.partition(b":")
+    name, colon, _ = line.partition(b":")
     if line[:1] in {b" ", b"\t"}:
         return "a header line begins with white space (obsolete line folding)"
     if not colon:

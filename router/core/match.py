@@ -23,7 +23,7 @@ from itertools import combinations
 from typing import Generic, TypeVar
 
 from router.core.model import Route, SlashRule
-from router.core.template import Literal, Parameter, Partial, Rest, Segment, parse_template
+from router.core.template import Literal, Partial, Rest, Segment, parse_template
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@
 
 An order or a weight changes no structure; then one line is enough, with the changed routes only:
 
-    {"op": "delta", "revision": 13, "base": 12, "hash": "...", "changes": [[index, share, cause], ...], "held_sites": []}
+    {"op": "delta", "revision": 13, "base": 12, "hash": "...", "changes": [[index, share, cause]], "held_sites": []}
 
 The worker answers `{"op": "confirmed", "revision": 13, "hash": "...", "ms": 0.4}` or `{"op": "refused", "revision":
 13, "why": "..."}`.  Both sides compute the hash from what they have in hand, so a confirmation speaks of content and

@@ -34,7 +34,7 @@ class AccessLog:
     """Writes to a file, or to standard output for `-`."""
 
     def __init__(self, target: str, counters: Counters) -> None:
-        self._stream: IO[str] = sys.stdout if target == "-" else Path(target).open("a", encoding="utf-8")  # noqa: SIM115
+        self._stream: IO[str] = sys.stdout if target == "-" else Path(target).open("a")  # noqa: SIM115  # ours until close
         self._counters = counters
         self._entries: list[Entry] = []
         self._stop = threading.Event()
@@ -50,8 +50,8 @@ class AccessLog:
         request = exchange.request
         entries.append(
             (
-                time(), request.method, request.target, exchange.entry.name, exchange.side, exchange.reason, exchange.status,
-                took, exchange.pool_key, exchange.request_id, exchange.client_address, broken,
+                time(), request.method, request.target, exchange.entry.name, exchange.side, exchange.reason,
+                exchange.status, took, exchange.pool_key, exchange.request_id, exchange.client_address, broken,
             )
         )  # fmt: skip
 

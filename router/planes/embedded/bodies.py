@@ -7,7 +7,7 @@ data, and framed anew by the sender (`chunk`, `last_chunk`).
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, final
 
 from router.core.headers import BadField, trailer_lines
 from router.core.model import Limits
@@ -36,25 +36,14 @@ def last_chunk(trailers: list[bytes]) -> bytes:
 LAST_CHUNK: Final = last_chunk([])
 
 
+@final
 class ChunkedReader:
     """Takes a chunked body apart as its bytes come in (RFC 9112 section 7.1).
 
-    `feed` gives the data found so far; once `done`, `trailers` holds the trailer lines that may be passed on and `surplus`
-    the bytes behind the body.  Raises `BadField` on anything that two readers could read differently.  What it
-    holds back is bounded by the limits on size lines and trailers.
+    `feed` gives the data found so far; once `done`, `trailers` holds the trailer lines that may be passed on and
+    `surplus` the bytes behind the body.  Raises `BadField` on anything that two readers could read differently.
+    What it holds back is bounded by the limits on size lines and trailers.
     """
-
-    __slots__ = (
-        "_extensions",
-        "_held",
-        "_left",
-        "_limits",
-        "_trailer_bytes",
-        "_trailers",
-        "done",
-        "surplus",
-        "trailers",
-    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

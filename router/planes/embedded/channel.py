@@ -122,7 +122,7 @@ class ChannelConnection(asyncio.Protocol):
         if idle and self._lines:
             self._loop.call_soon(self._turn)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self._lines.clear()
 
     def _turn(self) -> None:

@@ -118,7 +118,7 @@ class ClientConnection:
             return self._mode is Mode.TUNNEL
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self._mode = Mode.CLOSED
         self._plane.wheel.forget(self)
         self._plane.gone(self)
@@ -402,7 +402,7 @@ class ClientConnection:
             return self._address
         snapshot = self._plane.snapshot
         for address in reversed(request.forwarded_for.split(b",")):
-            address = address.strip(b" \t")  # noqa: PLW2901
+            address = address.strip(b" \t")
             if not snapshot.trusts(address.decode("latin-1")):
                 return address
         return self._address

@@ -17,7 +17,7 @@ from bisect import bisect_left
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, final
 
-from router.core.attempt import IDEMPOTENT, Next, Stage, Try, after_failure, after_status, in_budget
+from router.core.attempt import IDEMPOTENT, Next, Stage, Try, after_failure, after_status
 from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide
 from router.core.headers import BadField, bare_host, tokens
 from router.core.model import PPM, DotRule, Side
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _GET: Final = b"GET"
 _HEAD: Final = b"HEAD"
 _OPTIONS: Final = b"OPTIONS"
+_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+"""Methods whose requests say that they have no body (RFC 9110 section 8.6)."""
 _REQUEST_ID_MOST: Final = 128
 _LEGACY: Final = Side.LEGACY
 _NEW: Final = Side.NEW
@@ -266,7 +268,7 @@ class Exchange:
         length = request.length
         if length:
             lines.append(b"Transfer-Encoding: chunked" if length < 0 else b"Content-Length: %d" % length)
-        elif request.method == b"POST" or request.method == b"PUT" or request.method == b"PATCH":
+        elif request.method in _WITH_BODY:
             lines.append(b"Content-Length: 0")
         if request.upgrade:
             lines.append(b"Connection: Upgrade\r\nUpgrade: " + request.upgrade)
@@ -305,7 +307,7 @@ class Exchange:
         else:
             wire, done, surplus = self._chunked_body(self._body_reader, data)
         limit = self.snapshot.settings.limits.max_body
-        if limit and self._body_size > limit:
+        if self._body_size > limit:
             raise Refused(413, ErrorCode.BODY_TOO_LARGE, f"the body is longer than {limit} bytes")
         if wire:
             self._send_body(wire)
@@ -428,35 +430,18 @@ class Exchange:
             self._drop_held()
         self._answer = answer
         self.status = answer.status
-        request = self.request
         client = self._client
         plane = self.plane
         lines = [answer.status_line]
         lines += answer.lines
         length = answer.length
-        if length >= 0:
-            if not answer.bodiless:
-                lines.append(b"Content-Length: %d" % length)
-        elif request.minor:
-            self._chunk_answer = True
-            lines.append(b"Transfer-Encoding: chunked")
-        else:
-            self.keep_alive = False
+        self._frame_answer(answer, lines)
         if not answer.dated:
             lines.append(plane.date_line)
         if entry.shown or self.shown:
             lines.append(entry.labels[self.on_new])
         lines.append(b"X-Request-Id: " + self.request_id)
-        if (
-            not self.request_done
-            or plane.draining
-            or client.requests >= self.snapshot.settings.limits.keepalive_requests
-        ):
-            self.keep_alive = False
-        if not self.keep_alive:
-            lines.append(b"Connection: close")
-        elif not request.minor:
-            lines.append(b"Connection: keep-alive")
+        self._say_how_it_ends(lines)
         lines.append(b"")
         if length == len(rest) and not self._chunk_answer:  # the common case: all of it is here
             lines.append(rest)
@@ -474,6 +459,27 @@ class Exchange:
             self._complete(rest)
         elif rest:
             self._answer_body(rest)
+
+    def _frame_answer(self, answer: Answer, lines: list[bytes]) -> None:
+        """The line that tells the client where the body ends; HTTP/1.0 knows no chunks, so there the end tells."""
+        if answer.length >= 0:
+            if not answer.bodiless:
+                lines.append(b"Content-Length: %d" % answer.length)
+        elif self.request.minor:
+            self._chunk_answer = True
+            lines.append(b"Transfer-Encoding: chunked")
+        else:
+            self.keep_alive = False
+
+    def _say_how_it_ends(self, lines: list[bytes]) -> None:
+        """Decide whether the client may send another request on this connection, and say so."""
+        limit = self.snapshot.settings.limits.keepalive_requests
+        if not self.request_done or self.plane.draining or self._client.requests >= limit:
+            self.keep_alive = False
+        if not self.keep_alive:
+            lines.append(b"Connection: close")
+        elif not self.request.minor:
+            lines.append(b"Connection: keep-alive")
 
     # ------------------------------------------------------------------ the answer's body
 

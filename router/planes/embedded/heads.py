@@ -16,7 +16,6 @@ from router.core.headers import (
     BadField,
     Field,
     Kind,
-    bare_host,
     content_length,
     nominated,
     request_field,

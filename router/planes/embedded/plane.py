@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from email.utils import formatdate
+from math import inf
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,7 +79,7 @@ class Plane:
     def _recall_tunnels(self, snapshot: Snapshot) -> None:
         """Tunnels on the new side of a route that was rolled back drain; after a while they are closed."""
         drain = snapshot.settings.limits.tunnel_drain
-        if not drain:
+        if drain == inf:
             return
         for exchange in self.tunnels:
             if exchange.on_new and snapshot.rolled_back(exchange.entry.name):

@@ -7,18 +7,31 @@ gives a finished snapshot at the commit.  A delta makes a new snapshot that shar
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from router.core.match import Matcher
-from router.core.model import Expose, Fallback, Route, Side
+from router.core.model import Expose, Fallback, Limits, Route, Side
 from router.core.orders import Cause
 from router.core.split import SITE_SALT, header_names, links, seed_of
 from router.core.wire import Settings, content_hash, route_from_row, settings_from_message
 
 if TYPE_CHECKING:
     from router.planes.embedded.pools import Destination
+
+
+def enforced(limits: Limits) -> Limits:
+    """Limits as they are compared with: where 0 is written for "no limit" stands a number that nothing reaches."""
+    unlimited: dict[str, Any] = {
+        name: inf if isinstance(value, float) else _ENDLESS for name, value in asdict(limits).items() if not value
+    }
+    return replace(limits, **unlimited)
+
+
+_ENDLESS = 2**62
 
 
 @final
@@ -174,6 +187,7 @@ class Receiver:
 
     def _settings(self, message: dict[str, Any], building: Snapshot) -> None:
         settings = settings_from_message(message)
+        settings = replace(settings, limits=enforced(settings.limits))
         building.settings = settings
         building.networks = tuple(ip_network(network, strict=False) for network in settings.trusted)
         for name in settings.upstreams:

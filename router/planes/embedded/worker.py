@@ -113,17 +113,20 @@ def _begin_with(taker: Taker, options: WorkerOptions) -> None:
 async def _open_channel(taker: Taker, options: WorkerOptions) -> asyncio.Server | None:
     if options.state is None:
         return None
-    folder = options.state / "workers"
+    listener = _channel_socket(options.state / "workers", options.number)
+    return await asyncio.get_running_loop().create_unix_server(lambda: ChannelConnection(taker), sock=listener)
+
+
+def _channel_socket(folder: Path, number: int) -> socket.socket:
     folder.mkdir(parents=True, exist_ok=True)
     # A socket's path may have 107 bytes; the folder's may have more, so it is named by a descriptor.
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    path = Path(f"/proc/self/fd/{descriptor}/{options.number}.sock")
+    path = Path(f"/proc/self/fd/{descriptor}/{number}.sock")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     path.chmod(0o600)
-    loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(lambda: ChannelConnection(taker), sock=listener)
+    return listener
 
 
 async def _drain(plane: Plane, seconds: float) -> None:
