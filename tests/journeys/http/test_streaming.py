@@ -415,12 +415,14 @@ def test_a_half_closed_client_gets_an_answer_that_takes_a_while(stage: Stage) ->
     assert b"ok" == stage.answer(client).body
 
 
-def test_half_closed_pipelined_requests_all_get_their_answers(stage: Stage) -> None:
-    """The end of the client's direction stands behind all of them."""
-    outcome = stage.play(
-        GET * 3, [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], methods=["GET"] * 3, half_close=True
-    )
-    assert [200] * 3 == [answer.status for answer in outcome.answers]
+@pytest.mark.parametrize("apart", [False, True], ids=["one write", "several writes"])
+def test_half_closed_pipelined_requests_all_get_their_answers(stage: Stage, apart: bool) -> None:
+    """The end of the client's direction stands behind all of them, whenever it is noticed: hence many rounds."""
+    script = [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
+    for number in [2, 3, 5] * 20:
+        sent = [GET] * number if apart else GET * number
+        outcome = stage.play(sent, script, methods=["GET"] * number, half_close=True)
+        assert (number, number) == (len(outcome.requests), len(outcome.answers))
 
 
 def test_an_upstream_that_stops_reading_the_body_is_not_waited_for(stage: Stage) -> None:
