@@ -14,6 +14,7 @@ makes the other side's reading pause.  Only two things are ever kept: the head a
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, final
 
@@ -662,14 +663,17 @@ class Exchange:
             delivered=self._sent,
             answered=answered,
             stale=bool(stale),
-            in_budget=self._repeating or self.plane.may_repeat(),
+            in_budget=self._repeating or self.plane.in_budget(),
             other_endpoint=self._other_endpoint(),
             fallback=self.entry.fallback,
         )
         if answered:
             self._cut()
             return
-        match after_failure(stage, what):
+        found = after_failure(stage, what)
+        if found is Next.TELL and after_failure(stage, replace(what, in_budget=True)) is not Next.TELL:
+            self.plane.bump(WorkerSlot.BUDGET_REFUSALS)
+        match found:
             case Next.AGAIN:
                 self._again(stale=what.stale)
             case Next.FALLBACK:
@@ -741,10 +745,12 @@ class Exchange:
             repeatable=self.request.method in IDEMPOTENT or self.entry.idempotent,
             replayable=self._replayable and self.request_done,
             delivered=True,
-            in_budget=self._repeating or self.plane.may_repeat(),
+            in_budget=self._repeating or self.plane.in_budget(),
             fallback=self.entry.fallback,
         )
         if after_status(answer.status, what) is not Next.FALLBACK:
+            if after_status(answer.status, replace(what, in_budget=True)) is Next.FALLBACK:
+                self.plane.bump(WorkerSlot.BUDGET_REFUSALS)
             return False
         connection, self._connection = self._connection, None
         if connection is None:
@@ -767,6 +773,7 @@ class Exchange:
         connection, answer, rest, reason = held
         self._move_to(_NEW, reason)
         self._connection = connection
+        self._pool = connection.pool
         connection.exchange = self
         self._replayable = False
         self._final_head(answer, rest)

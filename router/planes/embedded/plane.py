@@ -124,12 +124,9 @@ class Plane:
             self.tunnels.discard(exchange)
             self.count(exchange.entry.block + RouteBlock.TUNNELS + exchange.side, -1)
 
-    def may_repeat(self) -> bool:
+    def in_budget(self) -> bool:
         """Does the budget allow one more repeat?"""
-        if in_budget(self.repeats, self.active):
-            return True
-        self.bump(WorkerSlot.BUDGET_REFUSALS)
-        return False
+        return in_budget(self.repeats, self.active)
 
     # ------------------------------------------------------------------ counting
 
