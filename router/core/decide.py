@@ -1,6 +1,6 @@
 """Legacy or new?  The one ordered rule, the same for live traffic and for `explain`.
 
-    rollback > trusted override > share
+    rollback > pin > trusted override > share
 
 A share of 0 sends nobody to new but a trusted override, a share of 1,000,000 sends everybody; between them a request
 without a subject (and a CORS preflight, which never has one) stays on legacy.
@@ -8,11 +8,13 @@ without a subject (and a CORS preflight, which never has one) stays on legacy.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from typing import Final
 
 from router.core.model import PPM, Side
 from router.core.orders import Cause
+from router.core.split import pick_site
 
 NO_SUBJECT: Final = -1
 """Stands for the bucket of a request in which no source of the chain found a value."""
@@ -21,6 +23,7 @@ PREFLIGHT: Final = -2
 
 
 _ROLLBACK: Final = int(Cause.ROLLBACK)
+_PIN: Final = int(Cause.PIN)
 
 
 class Reason(IntEnum):
@@ -34,6 +37,9 @@ class Reason(IntEnum):
     PREFLIGHT = 5
     FALLBACK = 6
     SITE_ROLLBACK = 7
+    PIN = 8
+    DRAIN = 9
+    """Every site of the new side is drained."""
 
     @property
     def label(self) -> str:
@@ -49,6 +55,8 @@ def decide(share: int, cause: int, override: Side | None, drawn: int) -> tuple[S
     """
     if cause == _ROLLBACK:
         return Side.LEGACY, Reason.ROLLBACK
+    if cause == _PIN:
+        return (Side.NEW if share else Side.LEGACY), Reason.PIN
     if override is not None:
         return override, Reason.OVERRIDE
     if share >= PPM:
@@ -58,3 +66,22 @@ def decide(share: int, cause: int, override: Side | None, drawn: int) -> tuple[S
     if drawn < 0:
         return Side.LEGACY, Reason.NO_SUBJECT if drawn == NO_SUBJECT else Reason.PREFLIGHT
     return (Side.NEW if drawn < share else Side.LEGACY), Reason.WEIGHT
+
+
+def place_at_site(
+    side: Side,
+    spread: Sequence[tuple[str, int]],
+    subject: bytes,
+    seed: int,
+    held: Collection[str],
+    drained: Collection[str],
+) -> tuple[str, Reason | None]:
+    """The site for a subject, and the reason to ask legacy instead if the new side has none for it.
+
+    A drained site takes nothing: its subjects are drawn again among the others.  A site that is rolled back keeps its
+    subjects, and legacy answers them.  Legacy has nowhere to go: with all of its sites drained its first one is asked.
+    """
+    site = pick_site(spread, subject, seed, drained)
+    if site is None:
+        return spread[0][0], Reason.DRAIN if side is Side.NEW else None
+    return site, Reason.SITE_ROLLBACK if side is Side.NEW and site in held else None

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide
+from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide, place_at_site
 from router.core.headers import bare_host, valid_host
 from router.core.match import ANY_METHOD, Matcher, Node, allowed
 from router.core.model import PPM, UNLISTED, DotRule, Route, Side, Source, SubjectSource, Table, Upstream
 from router.core.orders import Cause, Effective, EffectiveState, Kind, Order, rules
-from router.core.split import SITE_SALT, bucket, links, pick_site, seed_of, subject
+from router.core.split import SITE_SALT, bucket, links, seed_of, subject
 from router.core.template import Literal, Parameter, Partial, Segment, has_dots, normalise, parse_template, split
 from router.core.units import write_percent
 from router.core.wire import spread
@@ -300,9 +300,10 @@ def _listed(
     drawn = bucket(who[0], seed_of(route.seed)) if who else PREFLIGHT if request.preflight else NO_SUBJECT
     override, said = _override(request, table, route)
     side, reason = decide(entry.share, entry.cause, override, drawn)
-    site = _site(table, route, named[0] if named else None) if side is Side.NEW else ""
-    if side is Side.NEW and site in state.held_sites:
-        side, reason = Side.LEGACY, Reason.SITE_ROLLBACK
+    site = ""
+    if side is Side.NEW:
+        site, elsewhere = _site(table, route, named[0] if named else None, state)
+        side, reason = (side, reason) if elsewhere is None else (Side.LEGACY, elsewhere)
     upstream = table.upstreams[route.new if side is Side.NEW and route.new else route.legacy]
     return Explanation(
         method=request.method.decode(),
@@ -398,14 +399,18 @@ def _trusted(client: str, networks: Sequence[str]) -> bool:
     return any(address in ip_network(network, strict=False) for network in networks)
 
 
-def _site(table: Table, route: Route, who: bytes | None) -> str:
-    """Where at the new side this subject lives; empty: the upstream has one place, or nobody was named."""
+def _site(table: Table, route: Route, who: bytes | None, state: EffectiveState) -> tuple[str, Reason | None]:
+    """Where at the new side this subject lives, and why legacy answers instead if it does.
+
+    Empty: the upstream has one nameless place, or nobody was named and chance decides.
+    """
     if route.new is None:
-        return ""
+        return "", None
     shares = spread(table, table.upstreams[route.new])
-    if len(shares) == 1:
-        return shares[0][0]
-    return "" if who is None else pick_site(shares, who, seed_of(route.seed + SITE_SALT))
+    if who is None and len(shares) > 1:
+        return "", None
+    seed = seed_of(route.seed + SITE_SALT)
+    return place_at_site(Side.NEW, shares, who or b"", seed, state.held_sites, state.drained_sites)
 
 
 def _endpoints(upstream: Upstream, site: str) -> tuple[str, ...]:

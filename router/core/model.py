@@ -211,7 +211,7 @@ class Limits:
     keepalive_idle: float = 60.0
     keepalive_requests: int = 10_000
     send_stall: float = 60.0
-    half_close: float = 1.0
+    half_close: float = 2.0
     connections: int = 10_000
     endpoint_connections: int = 1024
     endpoint_waiting: int = 1024

@@ -3,11 +3,15 @@
 Orders are run-time instructions of operators and of the controller.  They never change what is declared, and a
 reload never changes them.  `effective` lays them over a table:
 
-    share = 0                                    if a rollback covers the route
-          = min(weight or order's weight, cap)   otherwise
+    share = 0                                    if a rollback, or a pin to legacy, covers the route
+          = 1,000,000                            else if a pin to new does
+          = min(weight or order's weight, caps)  otherwise
 
 A weight order speaks only while the file still says what it said when the order was given: once a person edits
-that route's weight, the file is the newer word (`supersede`).  A rollback gives way to `resume` alone.
+that route's weight, the file is the newer word (`supersede`).  Time ends orders too (`lapse`): what holds without them
+holds again.  A rollback alone is never ended by time or by the file, since neither may move traffic forward: it stays,
+overdue, until a person resumes it.  A freeze and a drain change no share; `router.core.safety` and the choice of a site
+obey them.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
 
-from router.core.model import PPM, Route, Table
+from router.core.model import PPM, Route, Side, Table
 
 
 class Kind(StrEnum):
@@ -25,6 +29,14 @@ class Kind(StrEnum):
 
     WEIGHT = "weight"
     ROLLBACK = "rollback"
+    PIN = "pin"
+    """One side for everything in the scope."""
+    CAP = "cap"
+    """A ceiling for the share of each route in the scope."""
+    FREEZE = "freeze"
+    """No share in the scope may rise; lowering is always allowed."""
+    DRAIN = "drain"
+    """A site takes no more requests."""
 
     @property
     def prefix(self) -> str:
@@ -71,6 +83,7 @@ class Cause(IntEnum):
     ORDER = 1
     CAP = 2
     ROLLBACK = 3
+    PIN = 4
 
     @property
     def label(self) -> str:
@@ -89,12 +102,22 @@ class Order:
     created: float
     """Unix time in seconds."""
     share: int = 0
-    """In ppm, for a weight order."""
+    """In ppm, for a weight or a cap."""
     declared: Mapping[str, int] = field(default_factory=dict)
     """For a weight order: the declared weight of each route it covers, as it was when the order was given.
 
     A route that is missing here is not (or no longer) ruled by the order.
     """
+    side: Side = Side.LEGACY
+    """For a pin."""
+    expires: float | None = None
+    """Unix time at which it ends; None: when somebody lifts it."""
+    provisional: bool = False
+    """It ends at `expires` unless somebody confirms it before."""
+
+    def overdue(self, now: float) -> bool:
+        """Has its time come?  Said of a rollback, which stays all the same."""
+        return self.expires is not None and self.expires <= now
 
     @property
     def id(self) -> str:
@@ -112,72 +135,85 @@ class Effective:
 
 @dataclass(frozen=True, slots=True)
 class EffectiveState:
-    """One entry per route of the table, in its order, and the sites whose traffic goes to legacy."""
+    """One entry per route of the table, in its order, and what was ordered for sites."""
 
     routes: tuple[Effective, ...]
     held_sites: frozenset[str] = frozenset()
+    """Rolled back: what is drawn to them goes to legacy."""
+    drained_sites: frozenset[str] = frozenset()
+    """What is drawn to them is drawn again among the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """Orders by what they do; weights newest first."""
+
+    rollbacks: list[Order]
+    pins: list[Order]
+    weights: list[Order]
+    caps: list[Order]
 
 
 def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
-    """The share in force of every route.  Costs routes + orders, not routes times orders."""
-    rollbacks = Rollbacks(orders)
-    weights = newest_weights(table, orders)
+    """The share in force of every route."""
+    by_kind: dict[Kind, list[Order]] = {kind: [] for kind in Kind}
+    for order in orders:
+        by_kind[order.kind].append(order)
+    layers = _Layers(
+        by_kind[Kind.ROLLBACK],
+        sorted(by_kind[Kind.PIN], key=lambda order: order.side),
+        sorted(by_kind[Kind.WEIGHT], key=lambda order: -order.number),
+        by_kind[Kind.CAP],
+    )
     return EffectiveState(
-        tuple(_effective(table, route, rollbacks.over(route), weights.get(route.name)) for route in table.routes),
-        frozenset(order.scope.name for order in rollbacks.all if order.scope.reach is Reach.SITE),
+        tuple(_effective(table, route, layers) for route in table.routes),
+        frozenset(order.scope.name for order in layers.rollbacks if order.scope.reach is Reach.SITE),
+        frozenset(order.scope.name for order in by_kind[Kind.DRAIN]),
     )
 
 
-class Rollbacks:
-    """The rollbacks among some orders; those that name one route are found without a search."""
-
-    __slots__ = ("_by_name", "_wide", "all")
-
-    def __init__(self, orders: Iterable[Order]) -> None:
-        self.all = [order for order in orders if order.kind is Kind.ROLLBACK]
-        self._by_name: dict[str, Order] = {}
-        self._wide: list[Order] = []
-        for order in self.all:
-            if order.scope.reach is Reach.ROUTE:
-                self._by_name.setdefault(order.scope.name, order)
-            if order.scope.reach is not Reach.ROUTE or _is_glob(order.scope.name):
-                self._wide.append(order)
-
-    def over(self, route: Route) -> Order | None:
-        """One that covers the route: the widest, so that lifting it shows whether another holds as well."""
-        for order in self._wide:
-            if order.scope.covers(route):
-                return order
-        return self._by_name.get(route.name)
+def _effective(table: Table, route: Route, layers: _Layers) -> Effective:
+    for order in layers.rollbacks:
+        if order.scope.covers(route):
+            return Effective(0, Cause.ROLLBACK, order.id)
+    for order in layers.pins:  # legacy before new: legacy wins when two pins meet
+        if order.scope.covers(route) and (order.side is Side.LEGACY or route.new):
+            return Effective(PPM if order.side is Side.NEW else 0, Cause.PIN, order.id)
+    return _capped(table, route, _wanted(route, layers.weights), layers.caps)
 
 
-def _is_glob(name: str) -> bool:
-    return any(sign in name for sign in "*?[")
-
-
-def newest_weights(table: Table, orders: Sequence[Order]) -> dict[str, Order]:
-    """By route name, the newest weight order that still rules the route."""
-    declared = {route.name: route.weight for route in table.routes}
-    found: dict[str, Order] = {}
-    for order in sorted((order for order in orders if order.kind is Kind.WEIGHT), key=lambda order: order.number):
-        found |= {name: order for name, weight in order.declared.items() if declared.get(name) == weight}
-    return found
-
-
-def _effective(table: Table, route: Route, rollback: Order | None, weight: Order | None) -> Effective:
-    if rollback is not None:
-        return Effective(0, Cause.ROLLBACK, rollback.id)
-    wanted = _wanted(route, weight)
+def _capped(table: Table, route: Route, wanted: Effective, caps: list[Order]) -> Effective:
+    """Caps are ceilings, not factors: the lowest one counts."""
     group = table.groups.get(route.group)
-    cap = PPM if group is None or group.cap is None else group.cap
-    return Effective(cap, Cause.CAP, wanted.order) if cap < wanted.share else wanted
+    if group is not None and group.cap is not None and group.cap < wanted.share:
+        wanted = Effective(group.cap, Cause.CAP, wanted.order)
+    for order in caps:
+        if order.share < wanted.share and order.scope.covers(route):
+            wanted = Effective(order.share, Cause.CAP, order.id)
+    return wanted
 
 
-def _wanted(route: Route, order: Order | None) -> Effective:
-    """What the newest order says that still rules the route, else what is declared."""
-    if order is None:
-        return Effective(route.weight)
-    return Effective(order.share if route.new else 0, Cause.ORDER, order.id)
+def _wanted(route: Route, weights: list[Order]) -> Effective:
+    """The newest weight order that still rules the route, else what is declared."""
+    for order in weights:
+        if rules(order, route):
+            return Effective(order.share if route.new else 0, Cause.ORDER, order.id)
+    return Effective(route.weight)
+
+
+def lapse(orders: Iterable[Order], now: float) -> tuple[tuple[Order, ...], tuple[Order, ...]]:
+    """The orders that go on, and those whose time has come; a rollback always goes on."""
+    kept: list[Order] = []
+    gone: list[Order] = []
+    for order in orders:
+        (gone if order.kind is not Kind.ROLLBACK and order.overdue(now) else kept).append(order)
+    return tuple(kept), tuple(gone)
+
+
+def next_lapse(orders: Iterable[Order]) -> float | None:
+    """When `lapse` will have something to do next, in Unix time."""
+    times = [order.expires for order in orders if order.kind is not Kind.ROLLBACK and order.expires is not None]
+    return min(times, default=None)
 
 
 def rules(order: Order, route: Route) -> bool:

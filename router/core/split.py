@@ -10,7 +10,7 @@ The site is drawn with a second seed, so that moving sites never moves a side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from xxhash import xxh64_intdigest
@@ -19,6 +19,9 @@ from router.core.model import PPM, Source, SubjectSource
 
 SITE_SALT: Final = "\x00site"
 """Appended to a seed text for the draw of the site; NUL cannot occur in a seed that people write."""
+
+_AGAIN: Final = 0x5DEECE66D
+"""Makes another seed of a seed, for the draw after a drained site."""
 
 # Members of an Enum cost a look-up each on the hot path; these are the same objects.
 _HEADER: Final = Source.HEADER
@@ -89,9 +92,27 @@ def subject(
     return None
 
 
-def pick_site(shares: Sequence[tuple[str, int]], subject_bytes: bytes, seed: int) -> str:
-    """The site whose half-open interval holds the subject's second bucket; shares sum to 1_000_000."""
-    drawn = bucket(subject_bytes, seed)
+def pick_site(
+    shares: Sequence[tuple[str, int]], subject_bytes: bytes, seed: int, without: Collection[str] = ()
+) -> str | None:
+    """The site whose half-open interval holds the subject's second bucket; shares sum to 1_000_000.
+
+    A subject whose site is one of `without` is drawn again among the others, so that nobody else moves; None when
+    there are no others.
+    """
+    site = _site_at(shares, bucket(subject_bytes, seed))
+    if site not in without:
+        return site
+    others = [(name, share) for name, share in shares if name not in without]
+    total = sum(share for _, share in others)
+    if not others:
+        return None
+    if not total:
+        return others[0][0]
+    return _site_at(others, bucket(subject_bytes, seed ^ _AGAIN) * total // PPM)
+
+
+def _site_at(shares: Sequence[tuple[str, int]], drawn: int) -> str:
     for site, share in shares:
         drawn -= share
         if drawn < 0:

@@ -3,12 +3,13 @@
     {"op": "begin", "revision": 12, "slots": 300000}           how large the counter file must be
     {"op": "settings", ...}                                     everything but the routes
     {"op": "routes", "rows": [...]}                             at most ROWS_PER_LINE routes, in table order
-    {"op": "state", "shares": [...], "causes": [...], "held_sites": [...]}
+    {"op": "state", "shares": [...], "causes": [...], "held_sites": [...], "drained_sites": [...]}
     {"op": "commit", "revision": 12, "hash": "..."}
 
 An order or a weight changes no structure; then one line is enough, with the changed routes only:
 
-    {"op": "delta", "revision": 13, "base": 12, "hash": "...", "changes": [[index, share, cause]], "held_sites": []}
+    {"op": "delta", "revision": 13, "base": 12, "hash": "...", "changes": [[index, share, cause], ...],
+     "held_sites": [...], "drained_sites": [...]}
 
 The worker answers `{"op": "confirmed", "revision": 13, "hash": "...", "ms": 0.4}` or `{"op": "refused", "revision":
 13, "why": "..."}`.  Both sides compute the hash from what they have in hand, so a confirmation speaks of content and
@@ -110,6 +111,7 @@ def snapshot_lines(
             "shares": [entry.share for entry in state.routes],
             "causes": [int(entry.cause) for entry in state.routes],
             "held_sites": sorted(state.held_sites),
+            "drained_sites": sorted(state.drained_sites),
         }
     )
     yield encode({"op": "commit", "revision": revision, "hash": digest})
@@ -129,6 +131,7 @@ def delta_line(revision: int, base: int, before: EffectiveState, after: Effectiv
             "base": base,
             "changes": changes,
             "held_sites": sorted(after.held_sites),
+            "drained_sites": sorted(after.drained_sites),
             "hash": digest,
         }
     )
@@ -142,19 +145,30 @@ def structure_digest(lines: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def content_hash(structure: str, shares: Iterable[int], causes: Iterable[int], held_sites: Iterable[str]) -> str:
+def content_hash(
+    structure: str,
+    shares: Iterable[int],
+    causes: Iterable[int],
+    held_sites: Iterable[str],
+    drained_sites: Iterable[str] = (),
+) -> str:
     """Identifies everything that is in force: what `confirmed` speaks of."""
     digest = blake2b(structure.encode(), digest_size=16)
     digest.update(array("I", shares).tobytes())
     digest.update(bytes(causes))
     digest.update("\n".join(sorted(held_sites)).encode())
+    digest.update(b"\0" + "\n".join(sorted(drained_sites)).encode())
     return digest.hexdigest()
 
 
 def state_hash(structure: str, state: EffectiveState) -> str:
     """`content_hash` of an effective state."""
     return content_hash(
-        structure, (entry.share for entry in state.routes), (entry.cause for entry in state.routes), state.held_sites
+        structure,
+        (entry.share for entry in state.routes),
+        (entry.cause for entry in state.routes),
+        state.held_sites,
+        state.drained_sites,
     )
 
 

@@ -36,6 +36,7 @@ class PretendWorker:
     shares: list[int] = field(default_factory=list)
     causes: list[int] = field(default_factory=list)
     held_sites: list[str] = field(default_factory=list)
+    drained_sites: list[str] = field(default_factory=list)
     _structure: str = ""
     _lines: list[bytes] = field(default_factory=list)
     _state: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class PretendWorker:
             case "commit":
                 structure = structure_digest(self._lines)
                 state = self._state
-                return self._adopt(message, structure, state["shares"], state["causes"], state["held_sites"])
+                return self._adopt(message, structure, state["shares"], state["causes"], state)
             case "delta":
                 return self._take_delta(message)
         return None
@@ -71,14 +72,16 @@ class PretendWorker:
         shares, causes = list(self.shares), list(self.causes)
         for index, share, cause in message["changes"]:
             shares[index], causes[index] = share, cause
-        return self._adopt(message, self._structure, shares, causes, message["held_sites"])
+        return self._adopt(message, self._structure, shares, causes, message)
 
     def _adopt(
-        self, message: dict[str, Any], structure: str, shares: list[int], causes: list[int], held_sites: list[str]
+        self, message: dict[str, Any], structure: str, shares: list[int], causes: list[int], sites: dict[str, Any]
     ) -> dict[str, Any]:
-        if content_hash(structure, shares, causes, held_sites) != message["hash"]:
+        held, drained = sites["held_sites"], sites["drained_sites"]
+        if content_hash(structure, shares, causes, held, drained) != message["hash"]:
             return {"op": "refused", "revision": message["revision"], "why": "hash"}
-        self._structure, self.shares, self.causes, self.held_sites = structure, shares, causes, held_sites
+        self._structure, self.shares, self.causes = structure, shares, causes
+        self.held_sites, self.drained_sites = held, drained
         self.revision, self.digest = message["revision"], message["hash"]
         return {"op": "confirmed", "revision": self.revision, "hash": self.digest, "ms": 0.0}
 

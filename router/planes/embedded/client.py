@@ -67,6 +67,7 @@ class ClientConnection:
         self._scanned = 0
         self._eof = False
         self._reading = True
+        self._next_is_due = False
         self.write_paused = False
         self.exchange: Exchange | None = None
         self.requests = 0
@@ -110,8 +111,8 @@ class ClientConnection:
         """True keeps our sending side open: a client may close its own and still wait for the answer."""
         self._eof = True
         mode = self._mode
-        if mode is _WAIT:
-            self.wait_until(self.deadline)
+        if mode is _WAIT or self._next_is_due:
+            self.wait_until(self._due)
             return True
         if mode is Mode.TUNNEL and self.exchange is not None:
             self.exchange.tunnel_client_eof()
@@ -272,13 +273,18 @@ class ClientConnection:
         self._mode = _HEAD
         plane = self._plane
         self.wait_until(plane.wheel.now + plane.snapshot.settings.limits.keepalive_idle)
-        if self._buffer:
-            plane.loop.call_soon(self._next)
+        self._take_next()
         if not self._reading:
             self.resume_reading()
 
+    def _take_next(self) -> None:
+        """Take a request that waits behind the last one in the loop's next turn: a long row must not recurse."""
+        if self._buffer:
+            self._next_is_due = True
+            self._plane.loop.call_soon(self._next)
+
     def _next(self) -> None:
-        """A request was waiting behind the last one."""
+        self._next_is_due = False
         if self._mode is _HEAD and self._buffer:
             self._head(b"")
 
@@ -338,8 +344,7 @@ class ClientConnection:
             self._linger()
             return
         self._buffer = rest
-        if rest:
-            self._plane.loop.call_soon(self._next)
+        self._take_next()
 
     def _linger(self) -> None:
         """Say that we are done, and read on for a moment: a close now could destroy the answer on its way."""

@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, final
 
 from router.core.attempt import IDEMPOTENT, Next, Stage, Try, after_failure, after_status
-from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide
+from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide, place_at_site
 from router.core.headers import BadField, bare_host, tokens
 from router.core.model import PPM, DotRule, Side
 from router.core.split import bucket, subject
@@ -217,8 +217,7 @@ class Exchange:
         pools = destination.only
         if pools is None:
             pools = self._site_pools(destination)
-            if pools is None:  # the site is rolled back
-                self._move_to(_LEGACY, Reason.SITE_ROLLBACK)
+            if pools is None:  # `_site_pools` has moved us to legacy
                 self._dispatch()
                 return
         plane = self.plane
@@ -235,9 +234,14 @@ class Exchange:
             self.failed(Stage.OVERLOAD)
 
     def _site_pools(self, destination: Destination) -> list[EndpointPool] | None:
+        """The endpoints of this subject's site; None when the new side has none for it, and legacy is asked instead."""
         key = self._subject(self.entry) or self.request_id
-        site = destination.site(key, self.entry.site_seed)
-        if self.on_new and site in self.snapshot.held_sites:
+        snapshot = self.snapshot
+        site, elsewhere = place_at_site(
+            self.side, destination.spread, key, self.entry.site_seed, snapshot.held_sites, snapshot.drained_sites
+        )
+        if elsewhere is not None:
+            self._move_to(_LEGACY, int(elsewhere))
             return None
         return destination.sites[site]
 

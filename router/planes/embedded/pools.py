@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, final
 
 from router.core.attempt import Stage
-from router.core.split import pick_site
 from router.core.wire import Settings, endpoint_key
 from router.planes.embedded.upstream import UpstreamConnection
 from router.telemetry import EndpointBlock
@@ -164,10 +163,6 @@ class Destination:
         # A single site that has a name can be rolled back like any other, so it is asked for by name.
         self.only = sites[""] if sites.keys() == {""} else None
         self._turn = 0
-
-    def site(self, subject: bytes, seed: int) -> str:
-        """The site of this subject: a draw of its own, independent of the side's."""
-        return pick_site(self.spread, subject, seed)
 
     def choose(self, pools: Sequence[EndpointPool], now: float, tried: Sequence[EndpointPool]) -> EndpointPool:
         """The least busy endpoint that is not known to refuse connections and was not tried; ties in turn."""

@@ -85,6 +85,7 @@ class Snapshot:
         self.shares: list[int] = []
         self.causes: bytes = b""
         self.held_sites: frozenset[str] = frozenset()
+        self.drained_sites: frozenset[str] = frozenset()
 
     def trusts(self, address: str) -> bool:
         """Is this peer in a trusted network?"""
@@ -96,7 +97,7 @@ class Snapshot:
             return False
         return any(found in network for network in self.networks)
 
-    def with_state(self, revision: int, shares: list[int], causes: bytes, held_sites: frozenset[str]) -> Snapshot:
+    def with_state(self, revision: int, shares: list[int], causes: bytes, sites: dict[str, Any]) -> Snapshot:
         """The same structure with another effective state."""
         other = Snapshot(revision)
         other.settings = self.settings
@@ -109,9 +110,18 @@ class Snapshot:
         other.subject_names = self.subject_names
         other.shares = shares
         other.causes = causes
-        other.held_sites = held_sites
-        other.digest = content_hash(self.structure, shares, causes, held_sites)
+        other.take_sites(sites)
+        other.digest = other.content()
         return other
+
+    def take_sites(self, sites: dict[str, Any]) -> None:
+        """What a message says about sites."""
+        self.held_sites = frozenset(sites["held_sites"])
+        self.drained_sites = frozenset(sites["drained_sites"])
+
+    def content(self) -> str:
+        """The hash of everything in force, from what is at hand here."""
+        return content_hash(self.structure, self.shares, self.causes, self.held_sites, self.drained_sites)
 
     def rolled_back(self, name: str) -> bool:
         """Is this route held on legacy, or gone?"""
@@ -178,7 +188,7 @@ class Receiver:
         elif operation == "state":
             building.shares = list(message["shares"])
             building.causes = bytes(message["causes"])
-            building.held_sites = frozenset(message["held_sites"])
+            building.take_sites(message)
         elif operation == "commit":
             return self._commit(message, building)
         else:
@@ -210,7 +220,7 @@ class Receiver:
         if not len(building.entries) == len(building.shares) == len(building.causes):
             raise WireError("routes and shares do not belong together")
         building.structure = self._digest.hexdigest()
-        building.digest = content_hash(building.structure, building.shares, building.causes, building.held_sites)
+        building.digest = building.content()
         if building.digest != message["hash"]:
             raise WireError("hash")
         self._building = None
@@ -225,7 +235,7 @@ class Receiver:
         for index, share, cause in message["changes"]:
             shares[index] = share
             causes[index] = cause
-        after = current.with_state(message["revision"], shares, bytes(causes), frozenset(message["held_sites"]))
+        after = current.with_state(message["revision"], shares, bytes(causes), message)
         if after.digest != message["hash"]:
             raise WireError("hash")
         return after

@@ -287,7 +287,7 @@ class Stage:
         outcome = Outcome()
         client = self.client()
         for piece in [sent] if isinstance(sent, bytes) else sent:
-            if client.ended or client.inbox:
+            if client.ended or (client.inbox and len(methods) == 1):
                 break
             self.send(client, piece)
             self.turn(0)

@@ -37,7 +37,13 @@ def test_a_rollback_beats_everything(share: int, override: Side | None, number: 
     assert decide(share, Cause.ROLLBACK, override, number) == (Side.LEGACY, Reason.ROLLBACK)
 
 
-@given(shares, causes.filter(lambda cause: cause is not Cause.ROLLBACK), st.sampled_from(Side), drawn)
+@given(shares.map(lambda share: PPM if share else 0), overrides, drawn)
+def test_a_pin_beats_overrides_and_buckets(share: int, override: Side | None, number: int) -> None:
+    """It is an operator's word for everybody, like a rollback, but in either direction."""
+    assert decide(share, Cause.PIN, override, number) == (Side.NEW if share else Side.LEGACY, Reason.PIN)
+
+
+@given(shares, causes.filter(lambda cause: cause not in {Cause.ROLLBACK, Cause.PIN}), st.sampled_from(Side), drawn)
 def test_a_trusted_override_beats_the_share(share: int, cause: Cause, override: Side, number: int) -> None:
     """Also a share of 0: that is how a new service is tried before anybody is sent to it."""
     assert decide(share, cause, override, number) == (override, Reason.OVERRIDE)
