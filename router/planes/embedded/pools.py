@@ -112,7 +112,12 @@ class EndpointPool:
         self._plane.count(self.block + EndpointBlock.OPEN, -1)
         if connection in self.idle:
             self.idle.remove(connection)
-        if self.waiting and self._connecting < len(self.waiting):
+        self._connect_for_those_who_wait()
+
+    def _connect_for_those_who_wait(self) -> None:
+        """A place has come free: nobody may wait for a connection that nobody is making."""
+        room = self.open + self._connecting < self._plane.snapshot.settings.limits.endpoint_connections
+        if room and self._connecting < len(self.waiting):
             self._connecting += 1
             self._plane.spawn(self._connect(self.waiting[0].entry.connect_timeout), f"connect {self.endpoint}")
 
@@ -150,6 +155,7 @@ class EndpointPool:
         self._sick_span = min(self._sick_span * 2, _SICK_MOST)
         if self.waiting:
             self.waiting.popleft().failed(Stage.CONNECT)
+        self._connect_for_those_who_wait()
 
 
 @final
