@@ -226,6 +226,37 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """When shares may rise: days of the week (0 is Monday), and minutes of the day, the first included."""
+
+    days: frozenset[int]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """What a change may do at most.  None or empty: no such rule."""
+
+    max_step: int | None = None
+    """Ppm by which one change may raise a route."""
+    max_rise: int | None = None
+    """Ppm by which a route may rise within `max_rise_span`, all changes together."""
+    max_rise_span: float = 60.0
+    """In seconds."""
+    max_moved: int | None = None
+    """Ppm of the recent real traffic that one change may move to the new side."""
+    max_raised: int | None = None
+    """Routes that one change may raise."""
+    windows: tuple[Window, ...] = ()
+    """When shares may rise; outside of them only lowering is allowed."""
+    timezone: str = "UTC"
+    """Whose clock the windows speak of."""
+    confirm: float | None = None
+    """Seconds within which a loaded file must be confirmed, or the one before takes force again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Everything that one valid routes.yaml says."""
 
@@ -247,3 +278,5 @@ class Table:
     timeouts: Timeouts = Timeouts()
     """For requests that match no route."""
     limits: Limits = Limits()
+    safety: Safety | None = None
+    """None: the section is missing; then only `legacy-alive` and the guard on vanished routes hold."""

@@ -3,19 +3,22 @@
     weight     the newest order wins; one with the same scope replaces its predecessor, so lifting it leads back to
                what is declared or what an order of another scope says, never through a pile of old numbers
     rollback   holds besides everything else; giving the same one again changes nothing
+    pin, cap, freeze, drain
+               hold besides everything else; one of the same kind and scope replaces its predecessor
     resume     lifts one order, and may put a weight in its place in the same step
+    confirm    an order that was given for a trial stays
 
 An order that would do nothing because it names nothing is an `Objection`: a rollback with a typing error must never
-look like one that worked.
+look like one that worked.  Whether a change that is placed is also *wise* is for `router.core.safety` to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from router.core.model import PPM, Route, Table
+from router.core.model import PPM, Route, Side, Table
 from router.core.orders import Kind, Order, Reach, Scope, rules
 
 
@@ -30,12 +33,16 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Who gives an order, when and why, and the number it gets if it becomes one."""
+    """Who gives an order, when and why, the number it gets if it becomes one, and when it ends."""
 
     number: int
     reason: str
     actor: str
     at: float
+    expires: float | None = None
+    """Unix time; None: when somebody lifts it."""
+    provisional: bool = False
+    """It ends then unless somebody confirms it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,7 @@ def place_weight(table: Table, orders: Sequence[Order], scope: Scope, share: int
     """A weight for all routes of a scope that have a new side."""
     if not 0 <= share <= PPM:
         return Objection("invalid", f"a share of {share} ppm is outside 0..{PPM}", "give a weight from 0 to 100")
-    if scope.reach is Reach.SITE:
-        return Objection("invalid", "a site has no weight for orders", "change the site's weight in routes.yaml")
-    objection = _reasonless(stamp) or names_nothing(table, scope)
+    objection = _no_share_of_a_site(scope) or _reasonless(stamp) or names_nothing(table, scope)
     if objection:
         return objection
     routes = [route for route in covered(table, scope) if route.new]
@@ -69,9 +74,9 @@ def place_weight(table: Table, orders: Sequence[Order], scope: Scope, share: int
         return Objection("no-new-side", f"{scope} has no new side to send traffic to", "give it `new:` in routes.yaml")
     declared = {route.name: route.weight for route in routes}
     same = next((order for order in orders if order.kind is Kind.WEIGHT and order.scope == scope), None)
-    if same and same.share == share and same.declared == declared and _is_newest_for(same, orders, routes):
+    order = replace(_order(Kind.WEIGHT, scope, stamp), share=share, declared=declared)
+    if same and _says_the_same(same, order) and _is_newest_for(same, orders, routes):
         return Placed(tuple(orders), same, already=True)
-    order = Order(stamp.number, Kind.WEIGHT, scope, stamp.reason, stamp.actor, stamp.at, share, declared)
     kept = tuple(other for other in orders if other is not same)
     replaced = (f"{order.id} replaces {same.id}",) if same else ()
     return Placed((*kept, order), order, lines=(*replaced, *_overruled(table, orders, routes, share)))
@@ -85,8 +90,89 @@ def place_rollback(table: Table, orders: Sequence[Order], scope: Scope, stamp: S
     objection = _reasonless(stamp) or names_nothing(table, scope)
     if objection:
         return objection
-    order = Order(stamp.number, Kind.ROLLBACK, scope, stamp.reason, stamp.actor, stamp.at)
+    order = _order(Kind.ROLLBACK, scope, stamp)
     return Placed((*orders, order), order)
+
+
+def place_pin(table: Table, orders: Sequence[Order], scope: Scope, side: Side, stamp: Stamp) -> Placed | Objection:
+    """One side for everything in the scope, whatever weights and overrides say."""
+    if objection := _no_share_of_a_site(scope):
+        return objection
+    if side is Side.NEW and not any(route.new for route in covered(table, scope)):
+        return names_nothing(table, scope) or Objection(
+            "no-new-side", f"{scope} has no new side to send traffic to", "give it `new:` in routes.yaml"
+        )
+    return _replace(table, orders, replace(_order(Kind.PIN, scope, stamp), side=side), stamp)
+
+
+def place_cap(table: Table, orders: Sequence[Order], scope: Scope, share: int, stamp: Stamp) -> Placed | Objection:
+    """A ceiling for the share of each route in the scope."""
+    if not 0 <= share <= PPM:
+        return Objection("invalid", f"a share of {share} ppm is outside 0..{PPM}", "give a cap from 0 to 100")
+    if objection := _no_share_of_a_site(scope):
+        return objection
+    return _replace(table, orders, replace(_order(Kind.CAP, scope, stamp), share=share), stamp)
+
+
+def place_freeze(table: Table, orders: Sequence[Order], scope: Scope, stamp: Stamp) -> Placed | Objection:
+    """No share in the scope may rise."""
+    if objection := _no_share_of_a_site(scope):
+        return objection
+    return _replace(table, orders, _order(Kind.FREEZE, scope, stamp), stamp)
+
+
+def place_drain(table: Table, orders: Sequence[Order], site: str, stamp: Stamp) -> Placed | Objection:
+    """A site takes no more requests; those that would be drawn to it are drawn again among the others."""
+    return _replace(table, orders, _order(Kind.DRAIN, Scope(Reach.SITE, site), stamp), stamp)
+
+
+def confirm(orders: Sequence[Order], order_id: str) -> Placed | Objection:
+    """A trial has passed: the order stays until somebody lifts it."""
+    order = next((order for order in orders if order.id == order_id), None)
+    if order is None:
+        return Objection("unknown-order", f"no order {order_id} is in force", _known_orders(orders))
+    if not order.provisional:
+        return Placed(tuple(orders), order, already=True)
+    stays = replace(order, provisional=False, expires=None)
+    return Placed(tuple(stays if other is order else other for other in orders), stays)
+
+
+def _order(kind: Kind, scope: Scope, stamp: Stamp) -> Order:
+    return Order(
+        stamp.number,
+        kind,
+        scope,
+        stamp.reason,
+        stamp.actor,
+        stamp.at,
+        expires=stamp.expires,
+        provisional=stamp.provisional,
+    )
+
+
+def _replace(table: Table, orders: Sequence[Order], order: Order, stamp: Stamp) -> Placed | Objection:
+    """The order in force, in the place of one of the same kind and scope."""
+    if objection := _reasonless(stamp) or names_nothing(table, order.scope):
+        return objection
+    same = next((other for other in orders if other.kind is order.kind and other.scope == order.scope), None)
+    if same is None:
+        return Placed((*orders, order), order)
+    if _says_the_same(same, order):
+        return Placed(tuple(orders), same, already=True)
+    kept = tuple(other for other in orders if other is not same)
+    return Placed((*kept, order), order, lines=(f"{order.id} replaces {same.id}",))
+
+
+def _says_the_same(one: Order, two: Order) -> bool:
+    """Would giving the second in the presence of the first change nothing?"""
+    said = [(o.kind, o.scope, o.share, o.side, dict(o.declared), o.expires, o.provisional) for o in (one, two)]
+    return said[0] == said[1]
+
+
+def _no_share_of_a_site(scope: Scope) -> Objection | None:
+    if scope.reach is not Reach.SITE:
+        return None
+    return Objection("invalid", "a site has no share of its own", "drain it, roll it back, or change its weight")
 
 
 def lift(table: Table, orders: Sequence[Order], order_id: str, share: int | None, stamp: Stamp) -> Placed | Objection:
@@ -145,6 +231,16 @@ def _overruled(table: Table, orders: Sequence[Order], routes: Sequence[Route], s
         f"{order.id} ({order.scope}) still holds legacy: the weight counts once it is lifted"
         for order in orders
         if order.kind is Kind.ROLLBACK and any(order.scope.covers(route) for route in routes)
+    ]
+    held += [
+        f"{order.id} ({order.scope}) pins to {order.side.label}: the weight counts once it is lifted"
+        for order in orders
+        if order.kind is Kind.PIN and any(order.scope.covers(route) for route in routes)
+    ]
+    held += [
+        f"{order.id} ({order.scope}) caps at {order.share / 10_000:g} %"
+        for order in orders
+        if order.kind is Kind.CAP and order.share < share and any(order.scope.covers(route) for route in routes)
     ]
     caps = {route.group: table.groups[route.group].cap for route in routes if route.group in table.groups}
     capped = [

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from control.metrics import Metrics, escape
 from router.core.attempt import Stage as Try
 from router.core.decide import Reason
-from router.core.orders import Reach, Scope
+from router.core.orders import Kind, Reach, Scope
 from router.core.wire import endpoint_key
 from router.live import Change
 from router.telemetry import EndpointBlock, Metric, RouteBlock, WorkerSlot
@@ -91,7 +91,7 @@ async def test_orders_reloads_revisions_and_rollbacks_are_told(stage: Stage) -> 
     await stage.live.rollback(Scope(Reach.ALL), reason="fire", actor="kim")
     await stage.live.load(b"nonsense", actor="file", watched=True)
     found = await page(stage)
-    assert found[Metric.ORDERS] == {labels(kind="rollback"): 1, labels(kind="weight"): 0}
+    assert found[Metric.ORDERS] == {labels(kind=kind): int(kind == "rollback") for kind in Kind}
     assert found[Metric.RELOADS] == {labels(result="ok"): 1, labels(result="unchanged"): 0, labels(result="refused"): 1}
     assert found[Metric.REVISION] == {labels(worker="0"): 2, labels(worker="1"): 2}
     assert found[Metric.LAST_GOOD] == {(): stage.clock.time}
