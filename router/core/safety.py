@@ -174,7 +174,7 @@ def _max_moved(safety: Safety, changed: Sequence[Step], facts: Facts) -> list[Vi
 
 
 def moved_to_new(changed: Sequence[Step], traffic: Mapping[str, int]) -> int:
-    """The part of the recent traffic, in ppm, that a change moves to the new side; what it moves back does not count."""
+    """The part of the recent traffic, in ppm, that a change moves to the new side; moves back do not count."""
     total = sum(traffic.values())
     if not total:
         return 0
