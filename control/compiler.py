@@ -75,10 +75,13 @@ class ChildCompiler:
                 if self._path is not None and answer.registry.end != self._registry.end:
                     await asyncio.to_thread(blocks.write, self._path, answer.registry)
                     self._registry = answer.registry
+            except asyncio.CancelledError:
+                await self._drop()  # or its answer would be taken for that to the next question
+                raise
             except TimeoutError:
-                return self._gave_up(f"it takes longer than {self._patience:g} s", "make it smaller or simpler")
+                return await self._gave_up(f"it takes longer than {self._patience:g} s", "make it smaller or simpler")
             except (OSError, EOFError, pickle.UnpicklingError) as error:
-                return self._gave_up(f"reading it ended the compiler ({error!r})", "see the log")
+                return await self._gave_up(f"reading it ended the compiler ({error!r})", "see the log")
             except RegistryError as error:
                 return Problems((f"{self._filename}:1:1: no counters for it: {error}; see the state directory's disk",))
             return answer.outcome
@@ -89,10 +92,8 @@ class ChildCompiler:
             await self._running()
 
     async def close(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            _kill(child)
-            await child.wait()
+        async with self._turn:
+            await self._drop()
 
     async def _ask(self, data: bytes) -> _Answer:
         child = await self._running()
@@ -105,7 +106,9 @@ class ChildCompiler:
         return await asyncio.to_thread(_unpickled, await child.stdout.readexactly(length))
 
     async def _running(self) -> asyncio.subprocess.Process:
-        if self._child is None or self._child.returncode is not None:
+        if self._child is not None and self._child.returncode is not None:
+            await self._drop()
+        if self._child is None:
             pipe = asyncio.subprocess.PIPE
             environment = {**os.environ, "STRANGLER_FILENAME": self._filename}
             self._child = await asyncio.create_subprocess_exec(
@@ -113,19 +116,20 @@ class ChildCompiler:
             )
         return self._child
 
-    def _gave_up(self, what: str, instead: str) -> Problems:
+    async def _drop(self) -> None:
         child, self._child = self._child, None
-        if child is not None:
-            _kill(child)
+        if child is None:
+            return
+        try:
+            child.kill()
+        except ProcessLookupError:
+            pass
+        await child.communicate()  # reads the pipes to their ends, so that they are closed
+
+    async def _gave_up(self, what: str, instead: str) -> Problems:
+        await self._drop()
         self._restarted(what)
         return Problems((f"{self._filename}:1:1: {what}; {instead}",))
-
-
-def _kill(child: asyncio.subprocess.Process) -> None:
-    try:
-        child.kill()
-    except ProcessLookupError:
-        pass
 
 
 def _unpickled(data: bytes) -> _Answer:

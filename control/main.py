@@ -93,6 +93,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         events=events,
     )
     try:
+        await compiler.start()
         yield Parts(live, fleet, traffic, Metrics(live, files), checker)
     finally:
         await live.close()

@@ -55,6 +55,7 @@ class SqliteStore:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
         self._written: dict[int, Order] | None = None
         """The orders as they are in the file; None: not known."""
 
@@ -72,8 +73,10 @@ class SqliteStore:
         return await self._run(lambda connection: _audit(connection, limit))
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            self._thread.shutdown()
 
     # -- in the thread ------------------------------------------------------------------------------
 

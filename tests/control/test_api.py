@@ -604,7 +604,7 @@ async def test_events_are_streamed_as_they_happen(stage: Stage, client: Client) 
         assert b'"revision": 1' in await lines_until(answer, b"event: hello")
         await stage.live.rollback(Scope(Reach.ALL), reason="fire", actor="kim")
         assert b'"order": "R-1"' in await lines_until(answer, b"event: order.accepted")
-        assert b'"kind": "rollback"' in await lines_until(answer, b"event: change.confirmed")
+        assert b'"action": "rollback"' in await lines_until(answer, b"event: change.confirmed")
 
 
 async def test_the_number_of_listeners_is_bounded(client: Client) -> None:

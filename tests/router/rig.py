@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from control.blocks import Registry
 from control.compiler import compiled
 from control.stores.memory import Disk, MemoryStore
-from router.core.orders import Reach, Scope
+from router.core.orders import Reach, Scope, effective
+from router.core.wire import state_hash
 from router.events import Event
 from router.live import Change, Live, Refusal
 from router.planes.pretend import MemoryFleet
@@ -135,9 +136,6 @@ class Rig:
 
     def assert_all_agree(self) -> None:
         """Workers, engine and the computation from its own layers say the same."""
-        from router.core.orders import effective  # noqa: PLC0415 - keeps the oracle beside its use
-        from router.core.wire import state_hash  # noqa: PLC0415
-
         live = self.live
         state = effective(live.table, live.orders)
         assert state == live.state

@@ -610,7 +610,8 @@ async def play(rig: Rig, step: tuple[object, ...]) -> Rig:
 @settings(max_examples=150, deadline=None)
 def test_any_sequence_of_changes_keeps_the_layers_together(played: list[tuple[object, ...]]) -> None:
     """What is in force is exactly what table and orders come to, at every worker and after every restart;
-    a rollback that nobody lifted holds; store and engine agree on orders; revisions only grow."""
+    a rollback that nobody lifted holds; store and engine agree on orders; revisions only grow.
+    """
 
     async def story() -> None:
         rig = await Rig(Disk()).started()

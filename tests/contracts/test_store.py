@@ -1,0 +1,121 @@
+"""What every `Store` promises, asked of the real one and of its double."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from control.stores.memory import Disk, MemoryStore
+from control.stores.sqlite import SqliteStore
+from router.core.orders import Kind, Order, Reach, Scope
+from router.ports import AuditEntry, Changes, LastGood, Revision, RouteChange, Saved, Store, Write
+
+Opener = Callable[[], Store]
+"""Opens the store; again and again the same one, as a restarted process would."""
+
+ROLLBACK = Order(2, Kind.ROLLBACK, Scope(Reach.GROUP, "catalog"), "errors", "sre", 1_700_000_000.25)
+WEIGHT = Order(1, Kind.WEIGHT, Scope(Reach.ROUTE, "GET /a/*"), "next", "lead", 1.5, 250_000, {"GET /a/{id}": 5})
+
+
+def revision(number: int, **changes: object) -> Revision:
+    return Revision(number, 1.5 * number, "sre", "order", "because", f"hash{number}", Changes(**changes))  # type: ignore[arg-type]
+
+
+def write(*orders: Order, number: int = 1, last_order: int = 2) -> Write:
+    audit = AuditEntry(2.5, "sre", "rollback", "all", "because", "{}", '{"a": 0}', number)
+    return Write(orders, last_order, number, (revision(number),), (audit,))
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
+    stores: list[Store] = []
+    disk = Disk()
+
+    def open_store() -> Store:
+        stores.append(SqliteStore(tmp_path / "s.db") if request.param == "sqlite" else MemoryStore(disk))
+        return stores[-1]
+
+    yield open_store
+    for store in stores:
+        await store.close()
+
+
+async def test_a_new_store_is_empty(opened: Opener) -> None:
+    """No orders, no history, no file."""
+    assert Saved() == await opened().load()
+
+
+async def test_everything_comes_back_as_it_was_written(opened: Opener) -> None:
+    """After a restart: every field of orders, revisions and the last good file."""
+    changes = revision(
+        1,
+        lines=("one", "two"),
+        routes=(RouteChange("a", None, 5), RouteChange("b", 7, None)),
+        order="R-2",
+        superseded=(("W-1", "a"),),
+    )
+    good = LastGood(b"version: 1\n\xff", 12.25)
+    await opened().commit(Write((WEIGHT, ROLLBACK), 2, 1, (changes,), (), good))
+    assert Saved((WEIGHT, ROLLBACK), 2, (changes,), good) == await opened().load()
+
+
+async def test_a_write_says_all_orders_there_are(opened: Opener) -> None:
+    """Those that it does not name are gone; one that changed is replaced."""
+    store = opened()
+    await store.commit(write(WEIGHT, ROLLBACK))
+    left = Order(1, Kind.WEIGHT, WEIGHT.scope, "next", "lead", 1.5, 250_000, {})
+    await store.commit(write(left, number=2))
+    assert (left,) == (await opened().load()).orders
+
+
+async def test_the_highest_order_number_never_goes_down(opened: Opener) -> None:
+    """A number that was given out once is not given out again, even when its order is gone."""
+    store = opened()
+    await store.commit(write(ROLLBACK, last_order=9))
+    await store.commit(write(number=2, last_order=3))
+    assert 9 == (await opened().load()).last_order
+
+
+async def test_the_last_good_file_stays_until_there_is_a_newer_one(opened: Opener) -> None:
+    """A write without one leaves it alone."""
+    store = opened()
+    await store.commit(Write((), 0, 1, last_good=LastGood(b"one", 1.0)))
+    await store.commit(write(ROLLBACK))
+    assert LastGood(b"one", 1.0) == (await store.load()).last_good
+    await store.commit(Write((), 0, 1, last_good=LastGood(b"two", 2.0)))
+    assert LastGood(b"two", 2.0) == (await opened().load()).last_good
+
+
+async def test_revisions_later_than_the_one_in_force_are_forgotten(opened: Opener) -> None:
+    """That is how a write whose caller gave up is put right."""
+    store = opened()
+    for number in (1, 2, 3):
+        await store.commit(write(number=number))
+    await store.commit(Write((), 2, 2))
+    assert [2, 1] == [each.number for each in await store.history(10)]
+    await store.commit(write(number=3))
+    assert [3, 2, 1] == [each.number for each in await opened().history(10)]
+
+
+async def test_history_is_newest_first_limited_and_can_go_on(opened: Opener) -> None:
+    """Page by page to the beginning."""
+    store = opened()
+    for number in range(1, 8):
+        await store.commit(write(number=number))
+    assert [7, 6, 5] == [each.number for each in await store.history(3)]
+    assert [4, 3, 2] == [each.number for each in await store.history(3, before=5)]
+    assert [1] == [each.number for each in await store.history(3, before=2)]
+    assert () == await store.history(3, before=1)
+
+
+async def test_closing_waits_for_what_was_begun(opened: Opener) -> None:
+    """A write that was handed over is not lost by an orderly end."""
+    store = opened()
+    task = asyncio.create_task(store.commit(write(ROLLBACK)))
+    await asyncio.sleep(0)
+    await store.close()
+    await task
+    assert (ROLLBACK,) == (await opened().load()).orders
