@@ -60,9 +60,9 @@ class Plane:
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Route by this snapshot from the next request on."""
-        if not self.ready or snapshot.subject_names != self.snapshot.subject_names:
-            self.memory = Memory(snapshot.subject_names)
         changed = not self.ready or snapshot.structure != self.snapshot.structure
+        if changed:  # what is remembered of lines holds for these subjects and limits
+            self.memory = Memory(snapshot.subject_names)
         self.snapshot = snapshot
         self.ready = True
         self.counters.slots[WorkerSlot.REVISION] = snapshot.revision
