@@ -60,6 +60,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         from control.cli_check import check  # noqa: PLC0415 - reads YAML, which nothing else here does
 
         return check(args)
+    if args.command == "override":
+        from control.cli_override import override  # noqa: PLC0415 - needs a key file and nobody else
+
+        return override(args)
     from control.cli_commands import perform  # noqa: PLC0415 - `run` and `check` speak to nobody
 
     return perform(args)
@@ -143,6 +147,10 @@ def _add_reading(commands: Commands) -> None:
     explain.add_argument("path", metavar="PATH", help="or a whole URL")
     explain.add_argument("-H", "--header", action="append", default=[], metavar="'K: V'", type=values.header)
     explain.add_argument("--client", default="", metavar="ADDRESS", help="the client's address")
+    override = _command(commands, "override", "headers that let their bearer choose a side for a while", admin=False)
+    override.add_argument("side", choices=("legacy", "new"))
+    override.add_argument("--for", dest="lasts", type=values.seconds, default=3600.0, help="(default: 1h)")
+    override.add_argument("--state", type=Path, default=Path(".strangler"), help="(default: %(default)s)")
     _command(commands, "orders", "the orders in force")
     history = _command(commands, "history", "the newest revisions: who, when, why")
     history.add_argument("--limit", type=values.count, default=20, help="how many (default: %(default)s)")

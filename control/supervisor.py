@@ -29,6 +29,7 @@ from typing import Any, Final
 from control import logs
 from control.blocks import replace_file
 from control.options import Options
+from control.override_key import make_key
 from router.events import EventName, Events
 
 __all__ = ["Options", "run"]
@@ -337,6 +338,7 @@ def _owned(state: Path) -> Iterator[None]:
     try:
         for folder in (state, state / "workers", state / "counters"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_key(state)
         lock = (state / "lock").open("a+")
     except OSError as error:
         raise CannotStart(

@@ -20,6 +20,7 @@ from typing import Final
 
 MODULES: Final = (
     "router.core.headers",
+    "router.core.override",
     "router.core.match",
     "router.core.split",
     "router.core.decide",

@@ -47,6 +47,7 @@ class Kind(IntEnum):
     SUBJECT = 15
     """Forwarded, and its value may be the subject."""
     DATE = 16
+    OVERRIDE_TOKEN = 18
     KEEP_ALIVE_TOKENS = 17
     """A Connection line that says only keep-alive: the commonest one, dropped without a thought."""
 
@@ -90,6 +91,7 @@ _REQUEST_KINDS: Final = {
     b"x-forwarded-host": Kind.FORWARDED_HOST,
     b"x-request-id": Kind.REQUEST_ID,
     b"x-strangler-side": Kind.OVERRIDE,
+    b"x-strangler-token": Kind.OVERRIDE_TOKEN,
     b"x-strangler-route": Kind.DROP,
     b"x-strangler-error": Kind.DROP,
     b"x-strangler-shadow": Kind.DROP,
@@ -110,7 +112,14 @@ _RESPONSE_KINDS: Final = {
     b"date": Kind.DATE,
 }
 _OURS: Final = frozenset(
-    {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"x-strangler-side"}
+    {
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-request-id",
+        b"x-strangler-side",
+        b"x-strangler-token",
+    }
     | {b"content-length", b"transfer-encoding", b"host"}
 )
 """Names whose underscore spellings an upstream may take for the real ones: they are not forwarded."""

@@ -185,7 +185,7 @@ class Exchange:
         index = entry.index
         share = snapshot.shares[index]
         override = None
-        if request.override and self._client.trusted:
+        if request.override:
             override = self._override(entry)
         drawn = NO_SUBJECT
         if 0 < share < PPM:
@@ -196,7 +196,10 @@ class Exchange:
         return decide(share, snapshot.causes[index], override, drawn)
 
     def _override(self, entry: RouteEntry) -> Side | None:
-        wanted = self.request.override.lower()
+        request = self.request
+        wanted = request.override
+        if not (self._client.trusted or self.plane.permits_override(request)):
+            return None
         if wanted == b"legacy":
             return _LEGACY
         return _NEW if wanted == b"new" and entry.destinations[_NEW] is not None else None

@@ -92,6 +92,8 @@ class Request:
     forwarded_host: bytes = b""
     request_id: bytes = b""
     override: bytes = b""
+    """The side that the client asks for, whether or not it may."""
+    override_token: bytes = b""
     upgrade: bytes = b""
     """The protocol of a WebSocket upgrade, else empty."""
     trailers_wanted: bool = False
@@ -309,7 +311,8 @@ def _apply(special: dict[Kind, list[Field]], request: Request) -> None:
     request.forwarded_proto = _last(get(Kind.FORWARDED_PROTO))
     request.forwarded_host = _last(get(Kind.FORWARDED_HOST))
     request.request_id = _last(get(Kind.REQUEST_ID))
-    request.override = _last(get(Kind.OVERRIDE))
+    request.override = _last(get(Kind.OVERRIDE)).lower()
+    request.override_token = _last(get(Kind.OVERRIDE_TOKEN))
     if fields := get(Kind.FORWARDED_FOR):
         request.forwarded_for = b", ".join(field.value for field in fields if field.value)
     if fields := get(Kind.MAX_FORWARDS):

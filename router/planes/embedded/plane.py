@@ -11,6 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.attempt import in_budget
+from router.core.override import permits
 from router.core.wire import endpoint_key
 from router.planes.embedded.deadlines import Wheel
 from router.planes.embedded.heads import Memory
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from router.planes.embedded.client import ClientConnection
     from router.planes.embedded.counters import Counters
     from router.planes.embedded.exchange import Exchange
+    from router.planes.embedded.heads import Request
     from router.planes.embedded.snapshot import Snapshot
 
 _TOO_LARGE: Final = frozenset({413, 414, 431})
@@ -50,6 +52,8 @@ class Plane:
         self.clients: set[ClientConnection] = set()
         self.tunnels: set[Exchange] = set()
         self.date_line = b""
+        self.override_key = b""
+        """Signs permissions to choose a side; empty: nobody may by token."""
         self._deserted: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._id_prefix = os.urandom(8).hex().encode()
@@ -127,6 +131,11 @@ class Plane:
     def in_budget(self) -> bool:
         """Does the budget allow one more repeat?"""
         return in_budget(self.repeats, self.active)
+
+    def permits_override(self, request: Request) -> bool:
+        """Does the request carry a signed permission to choose its side?"""
+        token = request.override_token
+        return bool(token) and permits(token, request.override, self.override_key, time())
 
     # ------------------------------------------------------------------ counting
 

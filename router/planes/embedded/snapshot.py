@@ -167,7 +167,7 @@ class Receiver:
         except WireError:
             self._building = None
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             self._building = None
             raise WireError(f"malformed: {type(error).__name__}: {error}") from error
 
@@ -219,6 +219,8 @@ class Receiver:
     def _commit(self, message: dict[str, Any], building: Snapshot) -> Snapshot:
         if not len(building.entries) == len(building.shares) == len(building.causes):
             raise WireError("routes and shares do not belong together")
+        if not self._destinations or message["revision"] != building.revision:
+            raise WireError("begin, settings and commit do not belong together")
         building.structure = self._digest.hexdigest()
         building.digest = building.content()
         if building.digest != message["hash"]:

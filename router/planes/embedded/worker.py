@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from router.core.override import KEY_FILE
 from router.planes.embedded.accesslog import AccessLog
 from router.planes.embedded.channel import ChannelConnection, Taker
 from router.planes.embedded.client import ClientConnection
@@ -48,6 +49,7 @@ async def serve(options: WorkerOptions) -> None:
     counters = _counters(options)
     access_log = AccessLog(options.access_log, counters) if options.access_log else None
     plane = Plane(loop, counters, access_log)
+    plane.override_key = _override_key(options)
     accepting = asyncio.Event()
     taker = Taker(plane, options.number, accepting.set)
     stop = asyncio.Event()
@@ -90,6 +92,14 @@ def _counters(options: WorkerOptions) -> Counters:
     except OSError as error:
         print(f"worker {options.number}: counting in memory only: {error}", file=sys.stderr, flush=True)
         return Counters(None)
+
+
+def _override_key(options: WorkerOptions) -> bytes:
+    """The key with which `strangler override` signs; without it no token is believed."""
+    try:
+        return b"" if options.state is None else (options.state / KEY_FILE).read_bytes()
+    except OSError:
+        return b""
 
 
 def _begin_with(taker: Taker, options: WorkerOptions) -> None:
