@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from router.core.model import Side
 from router.core.orders import Kind, Order, Reach, Scope
 from router.ports import AuditEntry, Changes, LastGood, Revision, RouteChange, Saved, StoreError, Write
 
@@ -29,7 +30,8 @@ BUSY_SECONDS: Final = 5.0
 SCHEMA: Final = """
 CREATE TABLE orders (
     number INTEGER PRIMARY KEY, kind TEXT NOT NULL, reach TEXT NOT NULL, name TEXT NOT NULL, share INTEGER NOT NULL,
-    declared TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL, created REAL NOT NULL
+    declared TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL, created REAL NOT NULL, side INTEGER NOT NULL,
+    expires REAL, provisional INTEGER NOT NULL
 );
 CREATE TABLE revisions (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, actor TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,
@@ -127,7 +129,7 @@ class SqliteStore:
             gone = [(number,) for number in known if number not in wanted]
             new = [_order_row(order) for order in write.orders if known.get(order.number) != order]
             connection.executemany("DELETE FROM orders WHERE number = ?", gone)
-            connection.executemany("REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
+            connection.executemany("REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
             connection.execute("DELETE FROM revisions WHERE number > ?", (write.revision,))
             connection.executemany(
                 "REPLACE INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?)", map(_revision_row, write.revisions)
@@ -185,19 +187,44 @@ def _statements(script: str) -> Iterator[str]:
 
 def _orders(connection: sqlite3.Connection) -> tuple[Order, ...]:
     rows = connection.execute(
-        "SELECT number, kind, reach, name, share, declared, reason, actor, created FROM orders ORDER BY number"
+        "SELECT number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional"
+        " FROM orders ORDER BY number"
     )
-    return tuple(
-        Order(number, Kind(kind), Scope(Reach(reach), name), reason, actor, created, share, json.loads(declared))
-        for number, kind, reach, name, share, declared, reason, actor, created in rows
+    return tuple(map(_order, rows))
+
+
+def _order(row: tuple[Any, ...]) -> Order:
+    number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional = row
+    return Order(
+        number,
+        Kind(kind),
+        Scope(Reach(reach), name),
+        reason,
+        actor,
+        created,
+        share,
+        json.loads(declared),
+        Side(side),
+        expires,
+        provisional=bool(provisional),
     )
 
 
 def _order_row(order: Order) -> tuple[Any, ...]:
-    scope = order.scope
-    declared = json.dumps(dict(order.declared))
-    kind, reach = order.kind.value, scope.reach.value
-    return (order.number, kind, reach, scope.name, order.share, declared, order.reason, order.actor, order.created)
+    return (
+        order.number,
+        order.kind.value,
+        order.scope.reach.value,
+        order.scope.name,
+        order.share,
+        json.dumps(dict(order.declared)),
+        order.reason,
+        order.actor,
+        order.created,
+        int(order.side),
+        order.expires,
+        order.provisional,
+    )
 
 
 def _revisions(connection: sqlite3.Connection, limit: int, before: int | None) -> tuple[Revision, ...]:

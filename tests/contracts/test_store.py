@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from control.stores.memory import Disk, MemoryStore
 from control.stores.sqlite import SqliteStore
+from router.core.model import Side
 from router.core.orders import Kind, Order, Reach, Scope
 from router.ports import AuditEntry, Changes, LastGood, Revision, RouteChange, Saved, Store, Write
 
@@ -17,6 +19,7 @@ Opener = Callable[[], Store]
 """Opens the store; again and again the same one, as a restarted process would."""
 
 ROLLBACK = Order(2, Kind.ROLLBACK, Scope(Reach.GROUP, "catalog"), "errors", "sre", 1_700_000_000.25)
+PIN = Order(3, Kind.PIN, Scope(Reach.ALL), "trial", "lead", 2.5, side=Side.NEW, expires=99.5, provisional=True)
 WEIGHT = Order(1, Kind.WEIGHT, Scope(Reach.ROUTE, "GET /a/*"), "next", "lead", 1.5, 250_000, {"GET /a/{id}": 5})
 
 
@@ -58,8 +61,8 @@ async def test_everything_comes_back_as_it_was_written(opened: Opener) -> None:
         superseded=(("W-1", "a"),),
     )
     good = LastGood(b"version: 1\n\xff", 12.25)
-    await opened().commit(Write((WEIGHT, ROLLBACK), 2, 1, (changes,), (), good))
-    assert Saved((WEIGHT, ROLLBACK), 2, (changes,), good) == await opened().load()
+    await opened().commit(Write((WEIGHT, ROLLBACK, PIN), 3, 1, (changes,), (), good))
+    assert Saved((WEIGHT, ROLLBACK, PIN), 3, (changes,), good) == await opened().load()
 
 
 async def test_a_write_says_all_orders_there_are(opened: Opener) -> None:
@@ -119,3 +122,14 @@ async def test_closing_waits_for_what_was_begun(opened: Opener) -> None:
     await store.close()
     await task
     assert (ROLLBACK,) == (await opened().load()).orders
+
+
+def test_the_example_orders_say_something_in_every_field() -> None:
+    """A field that is added to `Order` must be written here too, or a store could drop it unnoticed."""
+    plain = Order(0, Kind.ROLLBACK, Scope(Reach.ALL), "", "", 0.0)
+    told = [
+        field.name
+        for field in fields(Order)
+        if any(getattr(each, field.name) != getattr(plain, field.name) for each in (WEIGHT, ROLLBACK, PIN))
+    ]
+    assert [field.name for field in fields(Order)] == told
