@@ -172,6 +172,7 @@ def test_of_all_bytes_a_value_may_have_those_of_the_grammar() -> None:
         (b"X-Forwarded-Host: a", Kind.FORWARDED_HOST, Kind.PASS),
         (b"X-Request-Id: 1", Kind.REQUEST_ID, Kind.DROP),
         (b"X-Strangler-Side: new", Kind.OVERRIDE, Kind.DROP),
+        (b"X-Strangler-Token: t", Kind.OVERRIDE_TOKEN, Kind.PASS),
         (b"X-Strangler-Route: r", Kind.DROP, Kind.DROP),
         (b"X-Strangler-Error: e", Kind.DROP, Kind.DROP),
         (b"Date: now", Kind.PASS, Kind.DATE),

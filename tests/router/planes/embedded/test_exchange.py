@@ -7,11 +7,25 @@ counted was timed too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time
 
 import pytest
 
-from router.core.model import PPM, Expose, Fallback, Limits, Site, Source, SubjectSource, Table, Timeouts, Upstream
+from router.core.model import (
+    PPM,
+    Expose,
+    Fallback,
+    Limits,
+    Side,
+    Site,
+    Source,
+    SubjectSource,
+    Table,
+    Timeouts,
+    Upstream,
+)
 from router.core.orders import Kind, Order, Reach, Scope
+from router.core.override import sign
 from router.core.split import bucket, seed_of
 from router.planes.embedded.exchange import Exchange
 from router.telemetry import EndpointBlock, WorkerSlot
@@ -127,6 +141,33 @@ def test_an_override_is_for_trusted_clients(make_stage: MakeStage, peers: tuple[
     assert b"X-Strangler-Side" not in wire.heard
     wire.say(OK)
     assert b"X-Strangler-Side: " + side in client.heard
+
+
+@pytest.mark.parametrize(
+    ("key", "side", "seconds", "allowed"),
+    [(b"key", Side.NEW, 60, True), (b"other", Side.NEW, 60, False), (b"key", Side.LEGACY, 60, False),
+     (b"key", Side.NEW, -60, False)],
+)  # fmt: skip
+def test_a_signed_token_allows_one_side_for_a_time(
+    make_stage: MakeStage, key: bytes, side: Side, seconds: int, allowed: bool
+) -> None:
+    """To whoever holds it; neither header reaches the upstream."""
+    stage = make_stage(table(route(weight=0)))
+    stage.plane.override_key = b"key"
+    token = sign(side, int(time()) + seconds, key).encode()
+    stage.ask(b"GET", b"/api/1", b"X-Strangler-Side: NEW", b"X-Strangler-Token: " + token)
+    wire = (stage.new if allowed else stage.old).wire
+    assert b"strangler-" not in wire.heard.lower().replace(b"via: 1.1 strangler", b"")
+    wire.say(OK)
+    assert once(side="new" if allowed else "legacy", reason="override" if allowed else "weight") == stage.counts()
+
+
+def test_without_a_key_no_token_is_believed(make_stage: MakeStage) -> None:
+    """Not even one that was signed with nothing."""
+    stage = make_stage(table(route(weight=0)))
+    token = sign(Side.NEW, int(time()) + 60, b"").encode()
+    stage.ask(b"GET", b"/api/1", b"X-Strangler-Side: new", b"X-Strangler-Token: " + token)
+    assert 1 == len(stage.old.wires)
 
 
 def test_a_rollback_is_stronger_than_everything(make_stage: MakeStage) -> None:

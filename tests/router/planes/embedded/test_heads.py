@@ -105,7 +105,8 @@ def answered(head: bytes, method: bytes = b"GET", memory: Memory | None = None) 
 
 REQUEST_FACTS = (
     "method", "target", "first_line", "minor", "host", "length", "keep_alive", "named", "forwarded_for",
-    "forwarded_proto", "forwarded_host", "request_id", "override", "upgrade", "trailers_wanted", "last_hop", "lines",
+    "forwarded_proto", "forwarded_host", "request_id", "override", "override_token", "upgrade",
+    "trailers_wanted", "last_hop", "lines",
 )  # fmt: skip
 ANSWER_FACTS = ("status", "minor", "status_line", "length", "keep_alive", "bodiless", "dated", "upgrade", "lines")
 
@@ -532,10 +533,11 @@ def test_what_the_router_says_itself_is_read_and_not_passed_on() -> None:
     found = request(
         b"X-Forwarded-For: 10.0.0.1", b"X-Forwarded-For:", b"X-Forwarded-For: 10.0.0.2", b"X-Forwarded-Proto: http",
         b"X-Forwarded-Proto: https", b"X-Forwarded-Host: h", b"X-Request-Id: 7", b"X-Strangler-Side: NEW",
+        b"X-Strangler-Token: t",
     )  # fmt: skip
     assert [HOST] == found.lines
     assert (b"10.0.0.1, 10.0.0.2", b"https", b"h") == (found.forwarded_for, found.forwarded_proto, found.forwarded_host)
-    assert (b"7", b"NEW") == (found.request_id, found.override)
+    assert (b"7", b"new", b"t") == (found.request_id, found.override, found.override_token)
 
 
 def test_expect_passes_to_the_upstream_from_http_1_1_only() -> None:
