@@ -161,10 +161,10 @@ class MemoryFleet:
 
 async def serve(worker: PretendWorker, listener: socket.socket | None, path: str, stopped: asyncio.Event) -> None:
     """Serves the channel, and requests if there is a socket for them, until it is stopped."""
-    writers: set[asyncio.StreamWriter] = set()
+    conversations: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def channel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
+        conversations[writer] = asyncio.current_task()
         writer.write(encode(worker.hello()))
         try:
             while line := await reader.readline():
@@ -173,7 +173,7 @@ async def serve(worker: PretendWorker, listener: socket.socket | None, path: str
         except ConnectionError:
             pass
         finally:
-            writers.discard(writer)
+            del conversations[writer]
             writer.close()
 
     async def request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -193,8 +193,11 @@ async def serve(worker: PretendWorker, listener: socket.socket | None, path: str
     await stopped.wait()
     for server in servers:
         server.close()
-    for writer in tuple(writers):
+    talking = [task for task in conversations.values() if task is not None]
+    for writer in tuple(conversations):
         writer.close()
+    if talking:
+        await asyncio.wait(talking)
 
 
 def take_file(worker: PretendWorker, path: Path) -> None:
