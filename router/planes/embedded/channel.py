@@ -130,13 +130,12 @@ class ChannelConnection(asyncio.Protocol):
         if not self._lines:
             return
         began = perf_counter()
-        line = self._lines[0] + b"\n"
-        self._handle(line)
-        if self._lines:
-            self._lines.popleft()
-        if self._lines:
-            self._loop.call_soon(self._turn)
-        self._taker.note_stall(perf_counter() - began)
+        try:
+            self._handle(self._lines.popleft() + b"\n")
+        finally:
+            if self._lines:
+                self._loop.call_soon(self._turn)
+            self._taker.note_stall(perf_counter() - began)
 
     def _handle(self, line: bytes) -> None:
         if line.startswith(b'{"op":"ping"'):
@@ -151,14 +150,14 @@ class ChannelConnection(asyncio.Protocol):
             self._began = perf_counter()
         try:
             snapshot = self._receiver.take(line, self._taker.current())
-        except WireError as error:
+            if snapshot is None:
+                return
+            slots, self._receiver.slots = self._receiver.slots, 0
+            self._taker.adopt(snapshot, slots)
+        except (WireError, OSError, MemoryError) as error:  # the disk may have no room for the counters
             self._began = 0.0
-            self._send({"op": "refused", "revision": _revision(line), "why": str(error)})
+            self._send({"op": "refused", "revision": _revision(line), "why": str(error) or type(error).__name__})
             return
-        if snapshot is None:
-            return
-        self._taker.adopt(snapshot, self._receiver.slots)
-        self._receiver.slots = 0
         milliseconds = round((perf_counter() - self._began) * 1000, 3)
         self._began = 0.0
         self._send({"op": "confirmed", "revision": snapshot.revision, "hash": snapshot.digest, "ms": milliseconds})
@@ -171,5 +170,5 @@ def _revision(line: bytes) -> int:
     """The revision that a refused line spoke of, if that can still be read."""
     try:
         return int(json.loads(line).get("revision", 0))
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         return 0

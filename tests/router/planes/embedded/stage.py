@@ -307,8 +307,9 @@ class Stage:
 
     # the books
 
-    def slot(self, slot: WorkerSlot) -> int:
-        return self.counters.slots[slot]
+    def slot(self, slot: int) -> int:
+        """What a slot says; a block that no snapshot has needed yet says nothing."""
+        return self.counters.slots[slot] if slot < len(self.counters.slots) else 0
 
     def counts(self) -> dict[tuple[str, str, str, str], int]:
         """(route, side, code class, reason) of every exchange that is over, and how many."""
@@ -318,7 +319,7 @@ class Stage:
                 for index, code in enumerate(CODE_CLASSES):
                     for reason in Reason:
                         place = block + side * RouteBlock.SIDE_REQUESTS + index * REASON_SLOTS + reason
-                        if number := self.counters.slots[place]:
+                        if number := self.slot(place):
                             found[name, side.label, code, reason.label] = number
         return found
 
@@ -327,7 +328,7 @@ class Stage:
         found: dict[str, int] = {}
         for block in self.ledger.routes.values():
             for index, cause in enumerate(FALLBACK_CAUSES):
-                if number := self.counters.slots[block + RouteBlock.FALLBACKS + index]:
+                if number := self.slot(block + RouteBlock.FALLBACKS + index):
                     found[cause] = found.get(cause, 0) + number
         return found
 
@@ -336,27 +337,26 @@ class Stage:
         found = {}
         for key, block in self.ledger.endpoints.items():
             for stage in Trouble:
-                if number := self.counters.slots[block + EndpointBlock.ERRORS + stage]:
+                if number := self.slot(block + EndpointBlock.ERRORS + stage):
                     found[key.partition("//")[2].partition(":")[0], stage.label] = number
         return found
 
     def gauges(self) -> dict[str, int]:
         """Every gauge that is not at zero."""
-        slots = self.counters.slots
         found = {"active": self.plane.active, "repeats": self.plane.repeats, "tunnels": len(self.plane.tunnels)}
-        found["connections"] = slots[WorkerSlot.CONNECTIONS]
+        found["connections"] = self.slot(WorkerSlot.CONNECTIONS)
         for name, block in self.ledger.routes.items():
             for side in Side:
-                found[f"in flight {name} {side.label}"] = slots[block + RouteBlock.IN_FLIGHT + side]
-                found[f"tunnels {name} {side.label}"] = slots[block + RouteBlock.TUNNELS + side]
+                found[f"in flight {name} {side.label}"] = self.slot(block + RouteBlock.IN_FLIGHT + side)
+                found[f"tunnels {name} {side.label}"] = self.slot(block + RouteBlock.TUNNELS + side)
         for key, block in self.ledger.endpoints.items():
-            found[f"open {key}"] = slots[block + EndpointBlock.OPEN]
+            found[f"open {key}"] = self.slot(block + EndpointBlock.OPEN)
         return {name: value for name, value in found.items() if value}
 
     def timed(self) -> int:
         """How many durations were noted."""
         per_side = (
-            self.counters.slots[block + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + bucket]
+            self.slot(block + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + bucket)
             for block in self.ledger.routes.values()
             for side in Side
             for bucket in range(len(DURATION_BOUNDS) + 1)
@@ -365,6 +365,16 @@ class Stage:
 
     def close(self) -> None:
         """Everybody goes home; then the books must balance."""
+        try:
+            self._send_home()
+            gauges, timed, counted = self.gauges(), self.timed(), sum(self.counts().values())
+            self.loop.run_until_complete(self.plane.close())
+        finally:
+            self.loop.close()
+        assert {} == gauges
+        assert timed == counted
+
+    def _send_home(self) -> None:
         for client in self.clients:
             if not client.closed:
                 client.reset()
@@ -373,11 +383,6 @@ class Stage:
             for wire in service.open:
                 wire.reset()
         self.settle()
-        gauges, timed, counted = self.gauges(), self.timed(), sum(self.counts().values())
-        self.loop.run_until_complete(self.plane.close())
-        self.loop.close()
-        assert {} == gauges
-        assert timed == counted
 
 
 FALLBACK = Fallback(on_connect=True, statuses=frozenset({502, 503, 504}))

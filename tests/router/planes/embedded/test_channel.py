@@ -1,0 +1,282 @@
+"""The channel: lines from whoever connects, one a turn, each answered; a bad sender harms nobody but itself."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from router.core.orders import effective
+from router.core.wire import MAX_LINE, delta_line, encode, state_hash, structure_digest, structure_lines
+from router.planes.embedded.channel import ChannelConnection, Taker
+from router.planes.embedded.counters import Counters
+from router.planes.embedded.plane import Plane
+from router.telemetry import WorkerSlot
+from tests.router.planes.embedded.stage import OK, Ledger, Stage, StageLoop, Wire, rollback, route, table
+
+BIG = table(*(route(f"r{number}", f"/r{number}", weight=1000) for number in range(100)))
+
+
+@pytest.fixture(autouse=True)
+def _thaw() -> Iterator[None]:
+    """A worker freezes what it has adopted; a test process must not."""
+    yield
+    gc.unfreeze()
+
+
+class Sender:
+    """Somebody who has connected to a worker's channel."""
+
+    def __init__(self, stage: Stage, taker: Taker | None = None) -> None:
+        self._loop = stage.loop
+        taker = taker or Taker(stage.plane, 3, lambda: None)
+
+        async def make() -> ChannelConnection:
+            return ChannelConnection(taker)
+
+        self.connection = self._loop.run_until_complete(make())
+        self.wire = Wire(self._loop, self.connection)
+
+    def say(self, *lines: bytes) -> list[dict[str, Any]]:
+        """Send lines; returns all answers, the greeting included if it is new."""
+        self.wire.say(b"".join(lines))
+        for _ in range(len(self.connection._lines) + 2):
+            turn(self._loop)
+        return self.answers()
+
+    def answers(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.wire.take().splitlines()]
+
+
+def turn(loop: StageLoop) -> None:
+    """Exactly one turn of the loop."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def lines(stage: Stage, revision: int = 2, *orders: Any) -> list[bytes]:
+    return stage.ledger.lines(revision, BIG, orders)
+
+
+def delta(stage: Stage, *orders: Any, revision: int = 3) -> bytes:
+    structure = structure_digest(structure_lines(BIG, stage.ledger.blocks(BIG)))
+    after = effective(BIG, orders)
+    return delta_line(revision, revision - 1, effective(BIG, ()), after, state_hash(structure, after))
+
+
+# ------------------------------------------------------------------------------------------------- the dialogue
+
+
+def test_a_worker_says_first_who_it_is_and_what_is_in_force(stage: Stage) -> None:
+    """So that control knows what it has to send."""
+    greeting = Sender(stage).answers()
+    digest = stage.plane.snapshot.digest
+    assert [{"op": "hello", "worker": 3, "pid": os.getpid(), "revision": 1, "hash": digest}] == greeting
+
+
+def test_a_snapshot_is_confirmed_with_revision_and_hash(stage: Stage) -> None:
+    """Of what was understood, once, after it is in force."""
+    sender = Sender(stage)
+    sender.answers()
+    answers = sender.say(*lines(stage))
+    assert 1 == len(answers)
+    assert ("confirmed", 2, stage.plane.snapshot.digest) == (
+        answers[0]["op"],
+        answers[0]["revision"],
+        answers[0]["hash"],
+    )
+    assert answers[0]["ms"] >= 0
+    assert (2, 100) == (stage.plane.snapshot.revision, len(stage.plane.snapshot.entries))
+    assert stage.ledger.end <= len(stage.counters.slots)
+
+
+def test_a_rollback_takes_one_line(stage: Stage) -> None:
+    """And holds for the very next request."""
+    sender = Sender(stage)
+    sender.say(*lines(stage))
+    assert ["confirmed"] == [answer["op"] for answer in sender.say(delta(stage, rollback("*")))]
+    stage.ask(target=b"/r7")
+    stage.old.wire.say(OK)
+    assert {("r7", "legacy", "2xx", "rollback"): 1} == stage.counts()
+
+
+def test_pings_and_questions_are_answered(stage: Stage) -> None:
+    """Also in the middle of a snapshot, which goes on."""
+    sender = Sender(stage)
+    sender.answers()
+    stage.ask()
+    some = lines(stage)
+    answers = sender.say(some[0], encode({"op": "ping"}), some[1], encode({"op": "status"}), *some[2:])
+    assert ["pong", "status", "confirmed"] == [answer["op"] for answer in answers]
+    status = answers[1]
+    assert (3, 1, 1, 1, 0, False) == tuple(
+        status[name] for name in ("worker", "revision", "connections", "in_flight", "tunnels", "draining")
+    )
+
+
+def test_the_first_snapshot_opens_the_worker(stage: Stage) -> None:
+    """Before it, nothing is in force: revision 0; after it, requests are accepted; the second one opens nothing."""
+    opened: list[bool] = []
+    plane = Plane(stage.loop, Counters(None))
+    sender = Sender(stage, Taker(plane, 1, lambda: opened.append(plane.ready)))
+    greeting = sender.answers()[0]
+    assert (0, "") == (greeting["revision"], greeting["hash"])
+    sender.say(*lines(stage, 5))
+    sender.say(*lines(stage, 6))
+    assert ([True], 6) == (opened, plane.snapshot.revision)
+    stage.loop.run_until_complete(plane.close())
+
+
+def test_several_senders_do_not_mix(stage: Stage) -> None:
+    """Control, its successor and an operator's command: each has its own beginning and gets its own answers."""
+    one, other = Sender(stage), Sender(stage)
+    one.answers()
+    other.answers()
+    some = lines(stage)
+    assert [] == one.say(*some[:3])
+    assert ["confirmed"] == [answer["op"] for answer in other.say(*some)]
+    assert ["confirmed"] == [answer["op"] for answer in other.say(delta(stage, rollback("*")))]
+    assert 3 == stage.plane.snapshot.revision
+    assert ["confirmed"] == [answer["op"] for answer in one.say(*some[3:])]
+    assert 2 == stage.plane.snapshot.revision
+
+
+# ----------------------------------------------------------------------------------------------- a line a turn
+
+
+def test_each_line_costs_one_turn_of_the_loop(stage: Stage) -> None:
+    """However many come at once: requests are served between any two of them."""
+    sender = Sender(stage)
+    turn(stage.loop)
+    sender.wire.say(b"".join(lines(stage)))
+    many = len(sender.connection._lines)
+    left = []
+    for _ in range(many):
+        turn(stage.loop)
+        left.append(len(sender.connection._lines))
+    assert list(range(many - 1, -1, -1)) == left
+    assert 2 == stage.plane.snapshot.revision
+
+
+def test_requests_go_on_by_the_old_snapshot_until_the_commit(stage: Stage) -> None:
+    """Halfway through a reload the route of yesterday still answers."""
+    sender = Sender(stage)
+    some = lines(stage)
+    sender.say(*some[:-1])
+    stage.ask()
+    stage.new.wire.say(OK)
+    sender.say(some[-1])
+    stage.ask()
+    stage.old.wire.say(OK)
+    assert {("api", "new", "2xx", "weight"): 1, ("unlisted", "legacy", "2xx", "unlisted"): 1} == stage.counts()
+
+
+def test_lines_may_be_cut_anywhere(stage: Stage) -> None:
+    """A stream has no borders."""
+    sender = Sender(stage)
+    sender.answers()
+    stream = b"".join(lines(stage))
+    for start in range(0, len(stream), 997):
+        sender.wire.say(stream[start : start + 997])
+    assert ["confirmed"] == [answer["op"] for answer in sender.say()]
+
+
+def test_the_longest_turn_is_noted(stage: Stage) -> None:
+    """Where everybody can see it."""
+    Sender(stage).say(*lines(stage))
+    assert 0 < stage.slot(WorkerSlot.LONGEST_STALL_US) < 10_000_000
+
+
+# ------------------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"nonsense", b"\xff\xfe", b'{"op":"sing"}', b'{"op":"commit","revision":2,"hash":""}', b"[" * 100_000, b"7",
+     b'{"op":"delta","revision":1e999}', b'{"op":"delta","revision":"x","base":1}', b'{"op":"ping'],
+)  # fmt: skip
+def test_a_bad_line_is_refused_and_the_next_snapshot_taken(stage: Stage, line: bytes) -> None:
+    """The old state stays in force, the connection stays open, and the sender hears why."""
+    sender = Sender(stage)
+    sender.answers()
+    before = stage.plane.snapshot
+    answers = sender.say(line + b"\n")
+    assert ["refused"] == [answer["op"] for answer in answers]
+    assert answers[0]["why"]
+    assert stage.plane.snapshot is before
+    assert ["confirmed"] == [answer["op"] for answer in sender.say(*lines(stage))]
+
+
+def test_a_refusal_names_the_revision_it_speaks_of(stage: Stage) -> None:
+    """A delta on a base that is not in force: control then sends the whole snapshot."""
+    sender = Sender(stage)
+    sender.answers()
+    answers = sender.say(delta(stage, rollback("*"), revision=8))
+    assert [{"op": "refused", "revision": 8, "why": "base"}] == answers
+
+
+def test_a_hash_that_does_not_fit_is_refused(stage: Stage) -> None:
+    """What is in force is never something that control did not mean."""
+    sender = Sender(stage)
+    sender.answers()
+    some = lines(stage)
+    answers = sender.say(*some[:-1], encode({"op": "commit", "revision": 2, "hash": "0" * 32}))
+    assert [{"op": "refused", "revision": 2, "why": "hash"}] == answers
+    assert 1 == stage.plane.snapshot.revision
+
+
+def test_without_room_for_the_counters_a_snapshot_is_refused(stage: Stage) -> None:
+    """A full disk must not cost a worker its channel: the old state stays, and a rollback still works."""
+    sender = Sender(stage)
+    sender.say(*lines(stage))
+    begin = encode({"op": "begin", "revision": 9, "slots": 2**56})
+    answers = sender.say(begin, *lines(stage, 9)[1:])
+    assert [("refused", 9)] == [(answer["op"], answer["revision"]) for answer in answers]
+    assert 2 == stage.plane.snapshot.revision
+    assert ["confirmed"] == [answer["op"] for answer in sender.say(delta(stage, rollback("*")))]
+
+
+def test_a_line_without_an_end_is_cut_off(stage: Stage) -> None:
+    """Nothing is collected beyond the limit of a line."""
+    sender = Sender(stage)
+    sender.answers()
+    for _ in range(MAX_LINE // 65_536):
+        sender.wire.say(b"x" * 65_536)
+    assert [] == sender.answers()
+    sender.wire.say(b"x")
+    assert ["refused"] == [answer["op"] for answer in sender.answers()]
+    assert sender.wire.closed
+
+
+def test_a_sender_of_too_many_lines_is_cut_off(stage: Stage) -> None:
+    """A queue that grows faster than a line a turn has to end somewhere."""
+    sender = Sender(stage)
+    sender.answers()
+    sender.wire.say(b"\n" * 100_000)
+    assert not sender.wire.closed
+    sender.wire.say(b"\n")
+    assert ["refused"] == [answer["op"] for answer in sender.answers()]
+    assert sender.wire.closed
+
+
+def test_a_sender_that_goes_takes_its_lines_with_it(stage: Stage) -> None:
+    """Half a snapshot of somebody who died is never put in force."""
+    sender = Sender(stage)
+    sender.wire.say(b"".join(lines(stage)))
+    sender.wire.reset()
+    for _ in range(20):
+        turn(stage.loop)
+    assert 1 == stage.plane.snapshot.revision
+
+
+def test_a_ledger_never_moves_a_block() -> None:
+    """The tests' own control keeps the promise that counters rest on."""
+    ledger = Ledger()
+    before = ledger.blocks(BIG)
+    after = ledger.blocks(table(route("first", "/first"), *BIG.routes))
+    assert before.routes.items() <= after.routes.items()
+    assert before.endpoints.items() <= after.endpoints.items()
