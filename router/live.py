@@ -637,8 +637,10 @@ class Live:
 
     def _refused(self, refusal: Refusal, notes: tuple[str, ...], *, watched: bool) -> Refusal:
         """A routes.yaml is refused; `watched`: its state says so until it is mended."""
-        self.reloads["refused"] += 1
         problems = refusal.problems or (refusal.detail,)
+        if watched and (self.source.status, self.source.problems) == ("refused", problems):
+            return refusal  # looked at again, and nothing new to say about it
+        self.reloads["refused"] += 1
         if watched:
             self.source = replace(self.source, status="refused", problems=problems, notes=notes)
         self.events.tell(

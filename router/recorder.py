@@ -67,6 +67,7 @@ class Recorder:
         self._events = events
         self._unsaved = _Unsaved()
         self._writes: set[asyncio.Task[None]] = set()
+        self._trouble = ""
 
     @property
     def dirty(self) -> bool:
@@ -97,10 +98,14 @@ class Recorder:
             if self.dirty:
                 self._events.tell(EventName.STORE_RECOVERED, revision=saving.whole.revision)
             self._unsaved.clear(saving.whole)
+            self._trouble = ""
             return True
         if error is not None and not isinstance(error, StoreError):
             raise error
-        self._events.tell(EventName.STORE_FAILED, why=str(error or f"no answer within {STORE_PATIENCE:g} s"))
+        why = str(error or f"no answer within {STORE_PATIENCE:g} s")
+        if why != self._trouble:  # it is tried again every second, and said once
+            self._events.tell(EventName.STORE_FAILED, why=why)
+        self._trouble = why
         if saving.keep:
             self._unsaved.add(saving.new)
         self._unsaved.dirty.set()

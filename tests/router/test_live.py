@@ -203,6 +203,19 @@ async def test_a_file_that_cannot_be_recorded_is_refused() -> None:
     rig.assert_all_agree()
 
 
+async def test_the_same_trouble_is_said_once() -> None:
+    """While a disk is full the file is tried again every second; the log need not grow by it."""
+    rig = await Rig().started()
+    rig.store.failing = "database or disk is full"
+    for _ in range(3):
+        refused(await rig.load(yaml({"a": 11, "b": 20, "g1": 30})))
+    assert (1, 1) == (len(rig.said(EventName.STORE_FAILED)), len(rig.said(EventName.REFUSED)))
+    assert 1 == rig.live.reloads["refused"]
+    rig.store.failing = ""
+    accepted(await rig.load(yaml({"a": 11, "b": 20, "g1": 30})))
+    assert "ok" == rig.live.source.status
+
+
 # --------------------------------------------------------------------------------------------------- orders
 
 
