@@ -150,11 +150,14 @@ class Target:
     base: int | None = None
     """The revision from which `delta` leads here; None: only the whole snapshot does."""
     delta: bytes = b""
+    adopted: tuple[str, ...] = ()
+    """The holds that have become orders."""
 
     @cached_property
     def snapshot(self) -> bytes:
         """All lines; made once, however many workers need them."""
-        return b"".join(snapshot_lines(self.revision, self.slots, self.structure, self.state, self.digest))
+        lines = snapshot_lines(self.revision, self.slots, self.structure, self.state, self.digest, self.adopted)
+        return b"".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

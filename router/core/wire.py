@@ -15,6 +15,9 @@ The worker answers `{"op": "confirmed", "revision": 13, "hash": "...", "ms": 0.4
 13, "why": "..."}`.  Both sides compute the hash from what they have in hand, so a confirmation speaks of content and
 not of a number.  Lines are kept short so that a worker can take a snapshot in between requests.  The same lines lie
 on disk as the last good snapshot.
+
+A state or a delta may also say `"adopted": ["E-5f2c1a", ...]`: the holds (`router.core.hold`) that are orders by now,
+so that the worker keeps them no longer.
 """
 
 from __future__ import annotations
@@ -100,7 +103,12 @@ def structure_lines(table: Table, blocks: Blocks) -> list[bytes]:
 
 
 def snapshot_lines(
-    revision: int, slots: int, structure: Sequence[bytes], state: EffectiveState, digest: str
+    revision: int,
+    slots: int,
+    structure: Sequence[bytes],
+    state: EffectiveState,
+    digest: str,
+    adopted: Sequence[str] = (),
 ) -> Iterator[bytes]:
     """A whole snapshot, in the order in which a worker takes it."""
     yield encode({"op": "begin", "revision": revision, "slots": slots})
@@ -112,12 +120,20 @@ def snapshot_lines(
             "causes": [int(entry.cause) for entry in state.routes],
             "held_sites": sorted(state.held_sites),
             "drained_sites": sorted(state.drained_sites),
+            **_adopted(adopted),
         }
     )
     yield encode({"op": "commit", "revision": revision, "hash": digest})
 
 
-def delta_line(revision: int, base: int, before: EffectiveState, after: EffectiveState, digest: str) -> bytes:
+def delta_line(
+    revision: int,
+    base: int,
+    before: EffectiveState,
+    after: EffectiveState,
+    digest: str,
+    adopted: Sequence[str] = (),
+) -> bytes:
     """What changed between two states of one structure."""
     changes = [
         [index, new.share, int(new.cause)]
@@ -133,8 +149,13 @@ def delta_line(revision: int, base: int, before: EffectiveState, after: Effectiv
             "held_sites": sorted(after.held_sites),
             "drained_sites": sorted(after.drained_sites),
             "hash": digest,
+            **_adopted(adopted),
         }
     )
+
+
+def _adopted(ids: Sequence[str]) -> Json:
+    return {"adopted": list(ids)} if ids else {}
 
 
 def structure_digest(lines: Iterable[bytes]) -> str:

@@ -3,6 +3,9 @@
 The worker is the server, so that control, its successor, and in an emergency an operator's command can all reach it,
 and none of them has to be alive for it to work.  Lines are taken one per turn of the event loop: a snapshot of any
 size never holds up requests for longer than one line takes.
+
+A hold (`router.core.hold`) is the one thing that a worker knows by itself: it lies on top of every snapshot until
+control has adopted it.  What control sent stays known underneath, since deltas speak of that.
 """
 
 from __future__ import annotations
@@ -11,35 +14,48 @@ import asyncio
 import gc
 import json
 import os
+import sys
 from collections import deque
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from router.core.hold import Hold, hold_of, kept, left, message_of, reached
 from router.core.wire import MAX_LINE, encode
+from router.planes.embedded import holds as on_disk
 from router.planes.embedded.snapshot import Receiver, Snapshot, WireError
 from router.telemetry import WorkerSlot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from router.planes.embedded.plane import Plane
 
 _MOST_LINES: Final = 100_000
 """Lines that may wait to be taken; the sender of more is cut off."""
+_HOLD: Final = b'"op":"hold"'
+_DISK_PATIENCE: Final = 0.5
+"""Seconds that the answer to a hold waits for the disk; the hold is in force meanwhile."""
 
 
 class Taker:
     """Takes snapshot lines into a plane and says how that went."""
 
-    def __init__(self, plane: Plane, number: int, ready: Callable[[], None]) -> None:
+    def __init__(self, plane: Plane, number: int, ready: Callable[[], None], holds: Path | None = None) -> None:
         self._plane = plane
         self._ready = ready
         self.number = number
+        self.senders: set[ChannelConnection] = set()
+        self._base: Snapshot | None = None
+        """The newest snapshot as control computed it, without our own holds."""
+        self._holds: tuple[Hold, ...] = () if holds is None else on_disk.read(holds)
+        self._folder = holds
 
     def hello(self) -> dict[str, Any]:
         """What the worker says first."""
         revision, digest = self.in_force()
-        return {"op": "hello", "worker": self.number, "pid": os.getpid(), "revision": revision, "hash": digest}
+        said = {"op": "hello", "worker": self.number, "pid": os.getpid(), "revision": revision, "hash": digest}
+        return said | ({"holds": list(map(message_of, self._holds))} if self._holds else {})
 
     def in_force(self) -> tuple[int, str]:
         """Revision and hash in force; 0 and empty before the first snapshot."""
@@ -47,22 +63,63 @@ class Taker:
         return (plane.snapshot.revision, plane.snapshot.digest) if plane.ready else (0, "")
 
     def current(self) -> Snapshot | None:
-        """The snapshot in force, if any."""
-        return self._plane.snapshot if self._plane.ready else None
+        """The snapshot that deltas speak of, if any."""
+        return self._base or (self._plane.snapshot if self._plane.ready else None)
 
     def receiver(self) -> Receiver:
         """A receiver for one sender's lines."""
         return Receiver(self._plane.pools)
 
-    def adopt(self, snapshot: Snapshot, slots: int) -> None:
-        """Put a finished snapshot in force."""
+    def adopt(self, snapshot: Snapshot, slots: int) -> Snapshot:
+        """Put a finished snapshot in force, under what is held; returns what is in force then."""
         first = not self._plane.ready
         self._plane.counters.grow(slots)
-        self._plane.adopt(snapshot)
+        holds = left(self._holds, snapshot.adopted)
+        held = snapshot.under(holds)
+        self._plane.adopt(held)
+        self._base, self._holds = snapshot, holds
         if slots:
             gc.freeze()  # a table is thousands of objects that live long: keep the collector off them
         if first:
             self._ready()
+        return held
+
+    def hold(self, hold: Hold) -> tuple[Hold, bool]:
+        """Legacy for its scope from now on; the hold that does it, and whether it did before.
+
+        Raises ValueError when it names nothing here, or when there are too many.
+        """
+        base = self.current()
+        if base is not None:
+            sites = {site for upstream in base.settings.upstreams.values() for site in upstream.sites if site}
+            if not reached(hold.scope, [entry.route for entry in base.entries], sites):
+                raise ValueError(f"{hold.scope} names nothing that this worker knows")
+        after = kept(self._holds, hold)
+        if base is not None and not after.already:
+            self._plane.adopt(base.under(after.holds))
+        self._holds = after.holds
+        return after.hold, after.already
+
+    async def keep(self, hold: Hold) -> bool:
+        """Write it where our successor finds it; False when the disk cannot, or not yet."""
+        if self._folder is None:
+            return False
+        try:
+            await asyncio.wait_for(asyncio.to_thread(on_disk.write, self._folder, hold), _DISK_PATIENCE)
+        except (OSError, TimeoutError) as error:
+            print(f"worker {self.number}: {hold.id} is kept in memory only: {error!r}", file=sys.stderr, flush=True)
+            return False
+        return True
+
+    def spread(self, hold: Hold, sender: ChannelConnection) -> None:
+        """Tell the others that are connected: control among them has to adopt it."""
+        for other in tuple(self.senders):
+            if other is not sender:
+                other.send({"op": "holds", "holds": [message_of(hold)]})
+
+    def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """A task that the plane waits for at its end."""
+        self._plane.spawn(work, name)
 
     def status(self) -> dict[str, Any]:
         """What the worker is doing."""
@@ -78,6 +135,7 @@ class Taker:
             "in_flight": plane.active,
             "tunnels": len(plane.tunnels),
             "draining": plane.draining,
+            "holds": [hold.id for hold in self._holds],
         }
 
     def note_stall(self, seconds: float) -> None:
@@ -102,7 +160,8 @@ class ChannelConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a stream transport is one
-        self._send(self._taker.hello())
+        self._taker.senders.add(self)
+        self.send(self._taker.hello())
 
     def data_received(self, data: bytes) -> None:
         *whole, rest = data.split(b"\n")
@@ -114,7 +173,7 @@ class ChannelConnection(asyncio.Protocol):
             self._partial.append(rest)
             self._partial_size += len(rest)
         if self._partial_size > MAX_LINE or len(self._lines) + len(whole) > _MOST_LINES:
-            self._send({"op": "refused", "revision": 0, "why": "too much"})
+            self.send({"op": "refused", "revision": 0, "why": "too much"})
             self.transport.close()
             return
         idle = not self._lines
@@ -123,6 +182,7 @@ class ChannelConnection(asyncio.Protocol):
             self._loop.call_soon(self._turn)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        self._taker.senders.discard(self)
         self._lines.clear()
 
     def _turn(self) -> None:
@@ -139,9 +199,11 @@ class ChannelConnection(asyncio.Protocol):
 
     def _handle(self, line: bytes) -> None:
         if line.startswith(b'{"op":"ping"'):
-            self._send({"op": "pong"})
+            self.send({"op": "pong"})
         elif line.startswith(b'{"op":"status"'):
-            self._send(self._taker.status())
+            self.send(self._taker.status())
+        elif _HOLD in line:
+            self._hold(line)
         else:
             self._take(line)
 
@@ -153,16 +215,35 @@ class ChannelConnection(asyncio.Protocol):
             if snapshot is None:
                 return
             slots, self._receiver.slots = self._receiver.slots, 0
-            self._taker.adopt(snapshot, slots)
+            held = self._taker.adopt(snapshot, slots)
         except (WireError, OSError, MemoryError) as error:  # the disk may have no room for the counters
             self._began = 0.0
-            self._send({"op": "refused", "revision": _revision(line), "why": str(error) or type(error).__name__})
+            self.send({"op": "refused", "revision": _revision(line), "why": str(error) or type(error).__name__})
             return
         milliseconds = round((perf_counter() - self._began) * 1000, 3)
         self._began = 0.0
-        self._send({"op": "confirmed", "revision": snapshot.revision, "hash": snapshot.digest, "ms": milliseconds})
+        self.send({"op": "confirmed", "revision": held.revision, "hash": held.digest, "ms": milliseconds})
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _hold(self, line: bytes) -> None:
+        """In force at once; answered when it is on disk as well, or the disk has had its time."""
+        began = perf_counter()
+        try:
+            hold = hold_of(json.loads(line))
+            inforce, already = self._taker.hold(hold)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            self.send({"op": "refused", "revision": 0, "why": str(error)})
+            return
+        milliseconds = round((perf_counter() - began) * 1000, 3)
+        self._taker.run(self._held(inforce, milliseconds, already=already), name="hold")
+
+    async def _held(self, hold: Hold, milliseconds: float, *, already: bool) -> None:
+        self._taker.spread(hold, self)
+        written = await self._taker.keep(hold)
+        revision, digest = self._taker.in_force()
+        answer = {"op": "held", "id": hold.id, "revision": revision, "hash": digest, "ms": milliseconds}
+        self.send({**answer, "already": already, "written": written})
+
+    def send(self, message: dict[str, Any]) -> None:
         self.transport.write(encode(message))
 
 

@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+from router.core.hold import Hold, laid_over
 from router.core.match import Matcher
 from router.core.model import Expose, Fallback, Limits, Route, Side
 from router.core.orders import Cause
@@ -86,6 +87,8 @@ class Snapshot:
         self.causes: bytes = b""
         self.held_sites: frozenset[str] = frozenset()
         self.drained_sites: frozenset[str] = frozenset()
+        self.adopted: frozenset[str] = frozenset()
+        """The holds that control has made orders of."""
 
     def trusts(self, address: str) -> bool:
         """Is this peer in a trusted network?"""
@@ -110,6 +113,7 @@ class Snapshot:
         other.subject_names = self.subject_names
         other.shares = shares
         other.causes = causes
+        other.adopted = self.adopted
         other.take_sites(sites)
         other.digest = other.content()
         return other
@@ -118,6 +122,14 @@ class Snapshot:
         """What a message says about sites."""
         self.held_sites = frozenset(sites["held_sites"])
         self.drained_sites = frozenset(sites["drained_sites"])
+
+    def under(self, holds: tuple[Hold, ...]) -> Snapshot:
+        """The same with holds laid over it; itself when there are none."""
+        if not holds:
+            return self
+        held = laid_over([entry.route for entry in self.entries], self.shares, self.causes, self.held_sites, holds)
+        sites = {"held_sites": held.held_sites, "drained_sites": self.drained_sites}
+        return self.with_state(self.revision, held.shares, held.causes, sites)
 
     def content(self) -> str:
         """The hash of everything in force, from what is at hand here."""
@@ -189,6 +201,7 @@ class Receiver:
             building.shares = list(message["shares"])
             building.causes = bytes(message["causes"])
             building.take_sites(message)
+            building.adopted = frozenset(message.get("adopted", ()))
         elif operation == "commit":
             return self._commit(message, building)
         else:
@@ -240,4 +253,5 @@ class Receiver:
         after = current.with_state(message["revision"], shares, bytes(causes), message)
         if after.digest != message["hash"]:
             raise WireError("hash")
+        after.adopted = frozenset(message.get("adopted", ()))
         return after

@@ -6,14 +6,17 @@ import gc
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from router.core.hold import hold_of
 from router.core.orders import effective
 from router.core.wire import MAX_LINE, delta_line, encode, state_hash, structure_digest, structure_lines
 from router.planes.embedded.channel import ChannelConnection, Taker
 from router.planes.embedded.counters import Counters
+from router.planes.embedded.holds import write
 from router.planes.embedded.plane import Plane
 from router.telemetry import WorkerSlot
 from tests.router.planes.embedded.stage import OK, Ledger, Stage, StageLoop, Wire, rollback, route, table
@@ -280,3 +283,115 @@ def test_a_ledger_never_moves_a_block() -> None:
     after = ledger.blocks(table(route("first", "/first"), *BIG.routes))
     assert before.routes.items() <= after.routes.items()
     assert before.endpoints.items() <= after.endpoints.items()
+
+
+# --------------------------------------------------------------------------------------------------------- holds
+
+
+def hold(scope: dict[str, Any], made: str = "E-0a1b") -> bytes:
+    return encode({"op": "hold", "id": made, "scope": scope, "reason": "errors", "actor": "kim", "at": 1_700_000_000.0})
+
+
+def state_line(some: list[bytes], **more: Any) -> list[bytes]:
+    """The lines of a snapshot with more in its state."""
+    changed = [json.loads(line) | more if b'"op":"state"' in line else json.loads(line) for line in some]
+    return [encode(message) for message in changed]
+
+
+def test_a_hold_needs_no_control(stage: Stage) -> None:
+    """One line from anybody, and the very next request goes to legacy."""
+    sender = Sender(stage)
+    sender.answers()
+    answers = sender.say(hold({"route": "api"}))
+    assert [("held", "E-0a1b", 1, False)] == [
+        (answer["op"], answer["id"], answer["revision"], answer["already"]) for answer in answers
+    ]
+    assert stage.plane.snapshot.digest == answers[0]["hash"]
+    stage.ask()
+    stage.old.wire.say(OK)
+    assert {("api", "legacy", "2xx", "rollback"): 1} == stage.counts()
+
+
+def test_a_hold_lies_over_every_later_state(stage: Stage) -> None:
+    """Snapshots and deltas are taken as they come, and what is held stays held: the hash says that it differs."""
+    sender = Sender(stage)
+    sender.say(*lines(stage))
+    sender.say(hold({"all": True}))
+    whole = sender.say(*lines(stage, 3))[0]
+    assert ("confirmed", 3) == (whole["op"], whole["revision"])
+    assert json.loads(lines(stage, 3)[-1])["hash"] != whole["hash"]
+    assert {0} == set(stage.plane.snapshot.shares)
+    small = sender.say(delta(stage, rollback("r7"), revision=4))[0]
+    assert ("confirmed", 4, stage.plane.snapshot.digest) == (small["op"], small["revision"], small["hash"])
+    assert {0} == set(stage.plane.snapshot.shares)
+
+
+def test_an_adopted_hold_is_no_longer_ours(stage: Stage) -> None:
+    """While control's state has the rollback the hashes agree; once it is lifted, the traffic is free."""
+    sender = Sender(stage)
+    sender.say(*lines(stage))
+    sender.say(hold({"route": "*"}))
+    with_rollback = delta(stage, rollback("*"))
+    answer = sender.say(with_rollback)[0]
+    assert json.loads(with_rollback)["hash"] == answer["hash"]
+    free = sender.say(*state_line(lines(stage, 4), adopted=["E-0a1b"]))[0]
+    assert json.loads(lines(stage, 4)[-1])["hash"] == free["hash"]
+    assert {1000} == set(stage.plane.snapshot.shares)
+    assert "holds" not in Sender(stage).answers()[0]
+
+
+def test_everybody_else_hears_of_a_hold(stage: Stage) -> None:
+    """Control may be connected all the while, and only slow: it has to adopt it."""
+    taker = Taker(stage.plane, 3, lambda: None)
+    control, command = Sender(stage, taker), Sender(stage, taker)
+    control.answers()
+    command.answers()
+    assert ["held"] == [answer["op"] for answer in command.say(hold({"all": True}))]
+    (told,) = control.answers()
+    assert ("holds", [json.loads(hold({"all": True}))]) == (told["op"], told["holds"])
+
+
+def test_the_greeting_names_what_is_held() -> None:
+    """So that whoever is control next adopts it."""
+    stage = Stage()
+    taker = Taker(stage.plane, 3, lambda: None)
+    Sender(stage, taker).say(hold({"all": True}))
+    greeting = Sender(stage, taker).answers()[0]
+    assert [json.loads(hold({"all": True}))] == greeting["holds"]
+    stage.close()
+
+
+def test_the_same_scope_is_held_once(stage: Stage) -> None:
+    """The second SRE is told the first one's id."""
+    sender = Sender(stage)
+    sender.answers()
+    sender.say(hold({"all": True}))
+    (answer,) = sender.say(hold({"all": True}, "E-0a1c"))
+    assert ("E-0a1b", True) == (answer["id"], answer["already"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [hold({"route": "no such"}), hold({"site": "nowhere"}), hold({"all": 1}), hold({}), b'{"op":"hold"}\n'],
+)
+def test_a_hold_that_names_nothing_is_refused(stage: Stage, line: bytes) -> None:
+    """A rollback with a typing error must not look like one that worked."""
+    sender = Sender(stage)
+    sender.answers()
+    before = stage.plane.snapshot
+    (answer,) = sender.say(line)
+    assert "refused" == answer["op"]
+    assert answer["why"]
+    assert stage.plane.snapshot is before
+
+
+def test_a_successor_holds_what_lies_on_disk(stage: Stage, tmp_path: Path) -> None:
+    """Also when the snapshot on disk knows nothing of it, and not when that says it is an order by now."""
+    write(tmp_path, hold_of(json.loads(hold({"all": True}))))
+    taker = Taker(Plane(stage.loop, Counters(None)), 1, lambda: None, tmp_path)
+    sender = Sender(stage, taker)
+    sender.say(*lines(stage))
+    assert {0} == set(taker._plane.snapshot.shares)
+    sender.say(*state_line(lines(stage, 3), adopted=["E-0a1b"]))
+    assert {1000} == set(taker._plane.snapshot.shares)
+    stage.loop.run_until_complete(taker._plane.close())
