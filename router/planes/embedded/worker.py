@@ -22,6 +22,7 @@ from router.planes.embedded.accesslog import AccessLog
 from router.planes.embedded.channel import ChannelConnection, Taker
 from router.planes.embedded.client import ClientConnection
 from router.planes.embedded.counters import Counters
+from router.planes.embedded.holds import FOLDER
 from router.planes.embedded.plane import Plane
 from router.planes.embedded.snapshot import WireError
 
@@ -51,7 +52,8 @@ async def serve(options: WorkerOptions) -> None:
     plane = Plane(loop, counters, access_log)
     plane.override_key = _override_key(options)
     accepting = asyncio.Event()
-    taker = Taker(plane, options.number, accepting.set)
+    holds = None if options.state is None else options.state / FOLDER
+    taker = Taker(plane, options.number, accepting.set, holds)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
