@@ -32,13 +32,23 @@ class Counters:
         self._begin()
 
     def grow(self, slots: int) -> None:
-        """Make room for so many slots; a file never shrinks."""
+        """Make room for so many slots; a file never shrinks.  Raises OSError when the disk has no room."""
         if slots <= len(self.slots):
             return
         old = self.slots
         self.slots = self._map(slots)
         if self._path is None:
             self.slots[: len(old)] = old
+
+    def leave_disk(self) -> None:
+        """Count in memory from now on; the file stays as it is."""
+        if self._file >= 0:
+            old = self.slots
+            os.close(self._file)
+            self._file = -1
+            self._path = None
+            self.slots = self._map(len(old))
+            self.slots[:] = old
 
     def zero(self, start: int, count: int) -> None:
         """Forget what gauges said before this process began."""

@@ -58,7 +58,7 @@ async def serve(options: WorkerOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     gc.set_threshold(100_000, 20, 50)
-    _begin_with(taker, options)
+    _begin_with(taker, options, counters)
     channel = await _open_channel(taker, options)
     server: asyncio.Server | None = None
     waiting = {loop.create_task(stop.wait(), name="stop"), loop.create_task(accepting.wait(), name="first snapshot")}
@@ -104,7 +104,7 @@ def _override_key(options: WorkerOptions) -> bytes:
         return b""
 
 
-def _begin_with(taker: Taker, options: WorkerOptions) -> None:
+def _begin_with(taker: Taker, options: WorkerOptions, counters: Counters) -> None:
     """Take a snapshot that is at hand; one that is damaged is as good as none."""
     lines = options.lines
     if options.state is not None:
@@ -117,9 +117,19 @@ def _begin_with(taker: Taker, options: WorkerOptions) -> None:
         for line in lines:
             snapshot = receiver.take(line, None)
             if snapshot is not None:
+                _make_room(counters, receiver.slots, options.number)
                 taker.adopt(snapshot, receiver.slots)
     except WireError as error:
         print(f"worker {options.number}: the snapshot on disk is not usable: {error}", file=sys.stderr, flush=True)
+
+
+def _make_room(counters: Counters, slots: int, number: int) -> None:
+    """Room for the counters on disk; in memory when the disk is full."""
+    try:
+        counters.grow(slots)
+    except OSError as error:
+        print(f"worker {number}: counting in memory only: {error}", file=sys.stderr, flush=True)
+        counters.leave_disk()
 
 
 async def _open_channel(taker: Taker, options: WorkerOptions) -> asyncio.Server | None:

@@ -385,5 +385,6 @@ class Stage:
         self.settle()
 
 
+BAD = b"HTTP/1.1 503 No\r\nX-From: new\r\nContent-Length: 3\r\n\r\nbad"
 FALLBACK = Fallback(on_connect=True, statuses=frozenset({502, 503, 504}))
 SMALL = Limits(endpoint_connections=1, endpoint_waiting=1)

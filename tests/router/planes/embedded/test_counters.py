@@ -117,3 +117,16 @@ def test_others_may_not_read_it(tmp_path: Path) -> None:
     """Numbers per route are the owner's affair."""
     Counters(tmp_path / "a")
     assert 0o600 == (tmp_path / "a").stat().st_mode & 0o777
+
+
+def test_a_counter_that_leaves_the_disk_keeps_its_counts_and_grows_in_memory(path: Path | None) -> None:
+    """When the disk is full, traffic comes first; what the file says stays as it is."""
+    counters = Counters(path)
+    counters.slots[WorkerSlot.ACCEPTED] = 7
+    counters.leave_disk()
+    counters.slots[WorkerSlot.ACCEPTED] += 1
+    counters.grow(1000)
+    counters.slots[999] += 1
+    assert (8, 1) == (counters.slots[WorkerSlot.ACCEPTED], counters.slots[999])
+    if path is not None:
+        assert (7, WORKER_SLOTS) == (read(path)[WorkerSlot.ACCEPTED], len(read(path)))
