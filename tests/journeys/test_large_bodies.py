@@ -141,6 +141,38 @@ def test_an_upstream_that_does_not_read_stops_the_client(router: Router, upstrea
     assert grown.bytes < 32 * MIB
 
 
+@pytest.mark.parametrize("upwards", [True, False], ids=["up", "down"])
+def test_a_tunnel_waits_for_whoever_does_not_read(upwards: bool) -> None:
+    """The end that sends is stopped, the worker does not grow, and nothing is lost when the other end reads."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, Router(ROUTES % listener.getsockname()[1]) as router:
+        with socket.create_connection(router.address, timeout=60) as client:
+            client.sendall(b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            peer, _ = listener.accept()
+            with peer:
+                assert peer.recv(PIECE).startswith(b"GET /chat ")
+                peer.sendall(b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+                assert client.recv(PIECE).startswith(b"HTTP/1.1 101 ")
+                giver, taker = (client, peer) if upwards else (peer, client)
+                body = b"".join(pattern(96 * MIB))
+                with growth(router.pid) as grown:
+                    given = give_until_it_stops(giver, body)
+                assert 0 < given < len(body) // 2
+                assert grown.bytes < 32 * MIB
+                assert zlib.crc32(memoryview(body)[:given]) == taken(taker, given)
+
+
+def taken(taker: socket.socket, size: int) -> int:
+    """The checksum of so many bytes."""
+    taker.settimeout(60)
+    found = 0
+    while size:
+        piece = taker.recv(min(size, PIECE))
+        assert piece, f"cut with {size} bytes missing"
+        size -= len(piece)
+        found = zlib.crc32(piece, found)
+    return found
+
+
 def settled(count: Callable[[], int], still: float = 0.5, patience: float = 20.0) -> int:
     """A growing number once it has not changed for a while."""
     deadline = time.monotonic() + patience
