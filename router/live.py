@@ -20,8 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from router.core.adopt import place_hold
 from router.core.diff import diff
 from router.core.guard import mass_removal
+from router.core.hold import Hold
 from router.core.model import Table
 from router.core.orders import EffectiveState, Kind, Order, Scope, effective, supersede
 from router.core.place import Objection, Placed, Stamp, lift, place_rollback, place_weight
@@ -76,6 +78,8 @@ SHOWN: Final = 200
 """Readable lines of a revision; the machine form names every route."""
 LOGGED: Final = 10
 """Of them, in one event."""
+HOLDS_KNOWN: Final = 1000
+"""Adopted holds that are remembered, so that none is adopted twice."""
 
 Selector = Scope
 """Which routes a weight is for: `Scope(Reach.ROUTE, "GET /v1/*")`, `Scope(Reach.GROUP, "catalog")`."""
@@ -168,6 +172,8 @@ class _Force:
     state: EffectiveState
     revision: int
     digest: str
+    adopted: tuple[str, ...] = ()
+    """The holds of which the workers have been told that they are orders."""
 
     def shares(self) -> dict[str, int]:
         """By route name."""
@@ -185,6 +191,8 @@ class _Who:
     reason: str
     action: str
     target: str
+    hold: str = ""
+    """The hold that becomes an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +248,8 @@ class Live:
         self._force: _Force | None = None
         self._orders: tuple[Order, ...] = ()
         self._last_order = 0
+        self._adopted: tuple[str, ...] = ()
+        """Holds that are orders by now, or were."""
         self._last: Revision | None = None
         self._history: dict[int, Revision] = {}
         self._recorder = Recorder(store, self.events)
@@ -331,6 +341,7 @@ class Live:
         self._orders, self._last_order = saved.orders, saved.last_order
         self._history = {revision.number: revision for revision in saved.revisions}
         self._last = saved.revisions[0] if saved.revisions else None
+        self._adopted = tuple(made for revision in reversed(saved.revisions) for made in revision.changes.adopted)
         if saved.last_good is not None and saved.last_good.text != data:
             await self._restore(saved.last_good)
         if data is None:
@@ -437,6 +448,23 @@ class Live:
 
         return await self._order(place, _Who(actor, "order", reason, "resume", order_id), expected)
 
+    async def adopt(self, holds: Sequence[Hold]) -> tuple[str, ...]:
+        """Makes rollback orders of what the workers were told while nobody was here; the ids that are recorded by now.
+
+        The workers hear that they need not keep them any more with the next change that is recorded before it takes
+        force: whatever happens until then, either they hold or an order does.
+        """
+        for hold in holds:
+            if hold.id not in self._adopted:
+
+                def place(_table: Table, orders: Sequence[Order], stamp: Stamp, hold: Hold = hold) -> Placed:
+                    return place_hold(orders, hold, stamp.number)
+
+                who = _Who(hold.actor, "emergency", hold.reason, "rollback", str(hold.scope), hold.id)
+                if isinstance(await self._order(place, who, None), Change):
+                    self._adopted = (*self._adopted[-HOLDS_KNOWN:], hold.id)
+        return () if self._recorder.dirty else tuple(hold.id for hold in holds if hold.id in self._adopted)
+
     def missing(self, why: str) -> None:
         """The file cannot be read: said aloud, once per reason; what is in force stays."""
         if self.source.status == "missing" and self.source.problems == (why,):
@@ -524,7 +552,8 @@ class Live:
         return placed
 
     def _decide_order(self, who: _Who, placed: Placed) -> _Step:
-        changes = Changes((_headline(who, placed), *placed.lines), order=placed.order.id)
+        adopted = (who.hold,) if who.hold else ()
+        changes = Changes((_headline(who, placed), *placed.lines), order=placed.order.id, adopted=adopted)
         return self._step(self._now.compiled, placed.orders, who, changes)
 
     def _decide(self, compiled: Compiled, orders: tuple[Order, ...], who: _Who, changes: Changes) -> _Step | None:
@@ -546,7 +575,8 @@ class Live:
         """The state that follows, with everything that has to be said about it."""
         now = self._force
         state = effective(compiled.table, orders)
-        force = _Force(compiled, orders, state, self._next_revision(), state_hash(compiled.digest, state))
+        told = now.adopted if now and who.action == "rollback" else self._adopted  # a rollback waits for no record
+        force = _Force(compiled, orders, state, self._next_revision(), state_hash(compiled.digest, state), told)
         routes = _route_changes(now, force)
         gave_way = tuple(f"{order} gave way to the file for {route}" for order, route in changes.superseded)
         shown = _route_lines(routes) if changes.order else ()
@@ -664,13 +694,20 @@ def _target(now: _Force | None, force: _Force) -> Target:
     target = _whole_target(force)
     if now is None or now.compiled.digest != force.compiled.digest:
         return target
-    delta = delta_line(force.revision, now.revision, now.state, force.state, force.digest)
+    delta = delta_line(force.revision, now.revision, now.state, force.state, force.digest, force.adopted)
     return replace(target, base=now.revision, delta=delta)
 
 
 def _whole_target(force: _Force) -> Target:
     compiled = force.compiled
-    return Target(force.revision, force.digest, compiled.blocks.slots, compiled.structure, force.state)
+    return Target(
+        force.revision,
+        force.digest,
+        compiled.blocks.slots,
+        compiled.structure,
+        force.state,
+        adopted=force.adopted,
+    )
 
 
 def _route_changes(now: _Force | None, force: _Force) -> tuple[RouteChange, ...]:

@@ -15,11 +15,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 from router.core.model import Table
 from router.core.orders import EffectiveState, Order
 from router.core.wire import Blocks, snapshot_lines
+
+KEPT: Final = 500
+"""So many revisions back a store still knows which orders and which routes.yaml were in force."""
 
 # ------------------------------------------------------------------------------------------------- values
 
@@ -44,6 +47,8 @@ class Changes:
     """Id of the order that was given or lifted, if one was."""
     superseded: tuple[tuple[str, str], ...] = ()
     """(order id, route) for each weight order that gave way to an edited file."""
+    adopted: tuple[str, ...] = ()
+    """The holds that became this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Revision:
     """Unix time in seconds."""
     actor: str
     source: str
-    """`file`, `order` or `restore`."""
+    """`file`, `order`, `restore`, or `emergency` for what the workers were told while control did not answer."""
     reason: str
     hash: str
     changes: Changes = Changes()
@@ -84,6 +89,36 @@ class LastGood:
 
 
 @dataclass(frozen=True, slots=True)
+class FileState:
+    """What has to be remembered about the watched routes.yaml besides its text."""
+
+    back_to: int = 0
+    """The revision that takes force again at `until` unless somebody confirms the file; 0: none."""
+    until: float = 0.0
+    aside: str = ""
+    """Digest of a text that lies in the file but shall not take force at the next start."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one revision was computed from."""
+
+    number: int
+    orders: tuple[Order, ...]
+    text: bytes
+    """Its routes.yaml."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A revision of old; without a state when that is no longer kept."""
+
+    revision: Revision
+    state: State | None
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """What a store still knows after a restart."""
 
@@ -93,6 +128,7 @@ class Saved:
     revisions: tuple[Revision, ...] = ()
     """The newest ones, newest first."""
     last_good: LastGood | None = None
+    file: FileState = FileState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +143,9 @@ class Write:
     audit: tuple[AuditEntry, ...] = ()
     last_good: LastGood | None = None
     """None: as it was."""
+    states: tuple[State, ...] = ()
+    """Of the new revisions."""
+    file: FileState = FileState()
 
 
 class StoreError(Exception):
@@ -199,6 +238,9 @@ class Store(Protocol):
 
     async def history(self, limit: int, before: int | None = None) -> tuple[Revision, ...]:
         """The newest revisions, newest first, or those that come before one.  Raises StoreError."""
+
+    async def recall(self, number: int) -> Past | None:
+        """One revision, and what was in force with it if it is among the last `KEPT`.  Raises StoreError."""
 
     async def close(self) -> None:
         """Waits for what was begun; afterwards nothing is open."""

@@ -2,6 +2,9 @@
 
 One dedicated thread owns the connection and serves the calls in their order, so the event loop never waits for a
 disk and no two transactions meet.  `kill -9` at any moment leaves the last commit that was answered, or one more.
+
+An order's row says from which revision on, and until which, it was in force with exactly these words; so one table holds
+the present and the past, and a change writes the orders that it changes.
 """
 
 from __future__ import annotations
@@ -9,33 +12,59 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from router.core.model import Side
 from router.core.orders import Kind, Order, Reach, Scope
-from router.ports import AuditEntry, Changes, LastGood, Revision, RouteChange, Saved, StoreError, Write
+from router.ports import (
+    KEPT,
+    AuditEntry,
+    Changes,
+    FileState,
+    LastGood,
+    Past,
+    Revision,
+    RouteChange,
+    Saved,
+    State,
+    StoreError,
+    Write,
+)
 
 T = TypeVar("T")
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the schema below.  A file of a later version is refused rather than guessed at."""
 REMEMBERED: Final = 200
 """Revisions that `load` brings back."""
 BUSY_SECONDS: Final = 5.0
+SWEEP: Final = 50
+"""Every so many revisions, what nobody can ask for any more is removed."""
 
-SCHEMA: Final = """
+ORDERS: Final = """
 CREATE TABLE orders (
-    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, reach TEXT NOT NULL, name TEXT NOT NULL, share INTEGER NOT NULL,
+    number INTEGER NOT NULL, kind TEXT NOT NULL, reach TEXT NOT NULL, name TEXT NOT NULL, share INTEGER NOT NULL,
     declared TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL, created REAL NOT NULL, side INTEGER NOT NULL,
-    expires REAL, provisional INTEGER NOT NULL
+    expires REAL, provisional INTEGER NOT NULL, before TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER,
+    PRIMARY KEY (number, since)
 );
+CREATE INDEX orders_until ON orders (until);
+CREATE TABLE texts (hash TEXT PRIMARY KEY, text BLOB NOT NULL);
+CREATE TABLE file (
+    id INTEGER PRIMARY KEY CHECK (id = 1), back_to INTEGER NOT NULL, until REAL NOT NULL, aside TEXT NOT NULL,
+    why TEXT NOT NULL
+);
+"""
+SCHEMA: Final = """
 CREATE TABLE revisions (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, actor TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,
-    hash TEXT NOT NULL, changes TEXT NOT NULL
+    hash TEXT NOT NULL, changes TEXT NOT NULL, text TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
@@ -48,6 +77,22 @@ CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit
 CREATE TABLE last_good (id INTEGER PRIMARY KEY CHECK (id = 1), text BLOB NOT NULL, at REAL NOT NULL);
 CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
+FROM_VERSION_1: Final = (
+    "ALTER TABLE orders RENAME TO orders_1;\n"
+    + ORDERS
+    + """
+INSERT INTO orders
+    SELECT number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, '[]',
+        (SELECT coalesce(max(number), 0) FROM revisions), NULL FROM orders_1;
+DROP TABLE orders_1;
+ALTER TABLE revisions ADD COLUMN text TEXT NOT NULL DEFAULT '';
+"""
+)
+
+COLUMNS: Final = (
+    "number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, before"
+)
+"""Those of an order, without the times in which it was in force."""
 
 
 class SqliteStore:
@@ -59,7 +104,9 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._written: dict[int, Order] | None = None
-        """The orders as they are in the file; None: not known."""
+        """The orders in force as they are in the file; None: not known."""
+        self._text: tuple[bytes, str] | None = None
+        """The text that was recorded last, and its hash."""
 
     async def load(self) -> Saved:
         return await self._run(self._load)
@@ -69,6 +116,9 @@ class SqliteStore:
 
     async def history(self, limit: int, before: int | None = None) -> tuple[Revision, ...]:
         return await self._run(lambda connection: _revisions(connection, limit, before))
+
+    async def recall(self, number: int) -> Past | None:
+        return await self._run(lambda connection: _recall(connection, number))
 
     async def audit(self, limit: int) -> tuple[AuditEntry, ...]:
         """The newest entries of the audit trail, newest first."""
@@ -89,7 +139,7 @@ class SqliteStore:
         try:
             return work(self._open())
         except (sqlite3.Error, OSError, ValueError) as error:
-            self._written = None
+            self._written = self._text = None
             raise StoreError(f"{self._path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
@@ -118,21 +168,19 @@ class SqliteStore:
             last[0] if last else 0,
             _revisions(connection, REMEMBERED, None),
             LastGood(bytes(row[0]), row[1]) if row else None,
+            _file(connection),
         )
 
     def _commit(self, connection: sqlite3.Connection, write: Write) -> None:
         with _transaction(connection):
-            known = self._written
-            if known is None:
-                known = {order.number: order for order in _orders(connection)}
-            wanted = {order.number: order for order in write.orders}
-            gone = [(number,) for number in known if number not in wanted]
-            new = [_order_row(order) for order in write.orders if known.get(order.number) != order]
-            connection.executemany("DELETE FROM orders WHERE number = ?", gone)
-            connection.executemany("REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
-            connection.execute("DELETE FROM revisions WHERE number > ?", (write.revision,))
+            known = self._known(connection, write.revision)
+            for state in write.states:
+                known = _put_orders(connection, known, state.orders, state.number)
+            known = _put_orders(connection, known, write.orders, write.revision)
+            hashes = {state.number: self._put_text(connection, state.text) for state in write.states}
             connection.executemany(
-                "REPLACE INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?)", map(_revision_row, write.revisions)
+                "REPLACE INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*_revision_row(each), hashes.get(each.number, "")) for each in write.revisions],
             )
             connection.executemany(
                 "INSERT INTO audit (at, actor, action, target, reason, before, after, revision)"
@@ -147,7 +195,32 @@ class SqliteStore:
             if write.last_good is not None:
                 good = write.last_good
                 connection.execute("REPLACE INTO last_good VALUES (1, ?, ?)", (good.text, good.at))
-        self._written = wanted
+            file = write.file
+            row = (file.back_to, file.until, file.aside, file.why)
+            connection.execute("REPLACE INTO file VALUES (1, ?, ?, ?, ?)", row)
+            if write.revisions and write.revision % SWEEP == 0:
+                self._text = None
+                _sweep(connection, write.revision - KEPT)
+        self._written = known
+
+    def _known(self, connection: sqlite3.Connection, revision: int) -> dict[int, Order]:
+        """The orders in force, after everything later than this revision has been undone."""
+        gone = connection.execute("DELETE FROM revisions WHERE number > ?", (revision,)).rowcount
+        if gone:
+            connection.execute("DELETE FROM orders WHERE since > ?", (revision,))
+            connection.execute("UPDATE orders SET until = NULL WHERE until > ?", (revision,))
+        if gone or self._written is None:
+            return {order.number: order for order in _orders(connection)}
+        return self._written
+
+    def _put_text(self, connection: sqlite3.Connection, text: bytes) -> str:
+        """Its hash; the same text is kept once, however many revisions it serves."""
+        if self._text is None or self._text[0] is not text:
+            digest = blake2b(text, digest_size=16).hexdigest()
+            if connection.execute("SELECT 1 FROM texts WHERE hash = ?", (digest,)).fetchone() is None:
+                connection.execute("INSERT INTO texts VALUES (?, ?)", (digest, zlib.compress(text, 1)))
+            self._text = (text, digest)
+        return self._text[1]
 
 
 @contextmanager
@@ -168,9 +241,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise ValueError(f"written by a later version of strangler (schema {version}, this one knows {VERSION})")
-    if version == 0:
+    if version < VERSION:
         with _transaction(connection):
-            for statement in _statements(SCHEMA):
+            for statement in _statements(FROM_VERSION_1 if version else SCHEMA + ORDERS):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -185,16 +258,60 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _orders(connection: sqlite3.Connection) -> tuple[Order, ...]:
-    rows = connection.execute(
-        "SELECT number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional"
-        " FROM orders ORDER BY number"
+def _put_orders(
+    connection: sqlite3.Connection, known: dict[int, Order], orders: Sequence[Order], revision: int
+) -> dict[int, Order]:
+    """From this revision on, these orders are in force and no others."""
+    wanted = {order.number: order for order in orders}
+    new = [order for order in orders if known.get(order.number) != order]
+    ended = [number for number, order in known.items() if wanted.get(number) != order]
+    connection.executemany(
+        "DELETE FROM orders WHERE number = ? AND until IS NULL AND since >= ?", [(n, revision) for n in ended]
     )
+    connection.executemany(
+        "UPDATE orders SET until = ? WHERE number = ? AND until IS NULL", [(revision, n) for n in ended]
+    )
+    marks = ", ".join("?" * 13)
+    connection.executemany(
+        f"REPLACE INTO orders VALUES ({marks}, ?, NULL)", [(*_order_row(order), revision) for order in new]
+    )
+    return wanted
+
+
+def _sweep(connection: sqlite3.Connection, floor: int) -> None:
+    connection.execute("DELETE FROM orders WHERE until <= ?", (floor,))
+    connection.execute("DELETE FROM texts WHERE hash NOT IN (SELECT text FROM revisions WHERE number > ?)", (floor,))
+
+
+def _orders(connection: sqlite3.Connection) -> tuple[Order, ...]:
+    rows = connection.execute(f"SELECT {COLUMNS} FROM orders WHERE until IS NULL ORDER BY number")
     return tuple(map(_order, rows))
 
 
-def _order(row: tuple[Any, ...]) -> Order:
-    number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional = row
+def _recall(connection: sqlite3.Connection, number: int) -> Past | None:
+    found = _revisions(connection, 1, number + 1)
+    if not found or found[0].number != number:
+        return None
+    row = connection.execute(
+        "SELECT texts.text FROM revisions JOIN texts ON hash = revisions.text WHERE number = ?1"
+        " AND number > (SELECT max(number) FROM revisions) - ?2",
+        (number, KEPT),
+    ).fetchone()
+    if row is None:
+        return Past(found[0], None)
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM orders WHERE since <= ?1 AND (until IS NULL OR until > ?1) ORDER BY number", (number,)
+    )
+    return Past(found[0], State(number, tuple(map(_order, rows)), zlib.decompress(row[0])))
+
+
+def _file(connection: sqlite3.Connection) -> FileState:
+    row = connection.execute("SELECT back_to, until, aside, why FROM file").fetchone()
+    return FileState(*row) if row else FileState()
+
+
+def _order(row: Sequence[Any]) -> Order:
+    number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, before = row
     return Order(
         number,
         Kind(kind),
@@ -207,6 +324,7 @@ def _order(row: tuple[Any, ...]) -> Order:
         Side(side),
         expires,
         provisional=bool(provisional),
+        before=tuple(map(_order, json.loads(before))),
     )
 
 
@@ -224,6 +342,7 @@ def _order_row(order: Order) -> tuple[Any, ...]:
         int(order.side),
         order.expires,
         order.provisional,
+        json.dumps([_order_row(each) for each in order.before]),
     )
 
 
@@ -247,6 +366,8 @@ def _revision_row(revision: Revision) -> tuple[Any, ...]:
             "routes": [[route.name, route.before, route.after] for route in changes.routes],
             "order": changes.order,
             "superseded": changes.superseded,
+            "overridden": changes.overridden,
+            "adopted": changes.adopted,
         }
     )
     return (
@@ -267,6 +388,7 @@ def _changes(text: str) -> Changes:
         tuple(RouteChange(*route) for route in found["routes"]),
         found["order"],
         tuple((order, route) for order, route in found["superseded"]),
+        tuple(found.get("adopted", ())),
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.stores.memory import Disk
+from router.core.hold import Hold
 from router.core.model import PPM
 from router.core.orders import Kind, Reach, Scope
 from router.events import EVENTS_HELD, EventName
@@ -644,3 +645,60 @@ def test_any_sequence_of_changes_keeps_the_layers_together(played: list[tuple[ob
             rig.assert_all_agree()
 
     asyncio.run(story())
+
+
+# ------------------------------------------------------------------------------------------------------ holds
+
+
+def hold(scope: Scope, made: str = "E-aaaa") -> Hold:
+    return Hold(made, scope, "3 a.m.", "kim", 999_000.0)
+
+
+async def test_a_hold_becomes_an_order_with_its_own_actor_reason_and_time() -> None:
+    """What was told to the workers is an ordinary rollback afterwards, recorded, and once."""
+    rig = await Rig().started(a=10, b=20)
+    assert ("E-aaaa",) == await rig.live.adopt([hold(route("a"))])
+    assert ("E-aaaa",) == await rig.live.adopt([hold(route("a"))])
+    (order,) = rig.live.orders
+    assert ("kim", "3 a.m.", 999_000.0) == (order.actor, order.reason, order.created)
+    assert {"a": 0, "b": 20} == rig.shares()
+    (found,) = [one for one in rig.store.disk.revisions.values() if one.source == "emergency"]
+    assert ("E-aaaa",) == found.changes.adopted
+    rig.assert_all_agree()
+
+
+async def test_workers_are_told_of_the_adoption_before_traffic_moves_again() -> None:
+    """The change that lifts the order names the hold, now and for whoever connects later, also after a restart."""
+    rig = await Rig().started(a=10)
+    await rig.live.adopt([hold(route("a"))])
+    assert () == rig.fleet.aimed[-1].adopted
+    accepted(await rig.resume(rig.live.orders[0].id))
+    target = rig.fleet.aimed[-1]
+    assert ("E-aaaa",) == target.adopted
+    assert ["E-aaaa"] == json.loads(target.delta)["adopted"]
+    again = await rig.again().started(a=10)
+    assert ("E-aaaa",) == again.fleet.aimed[-1].adopted
+    assert ("E-aaaa",) == await again.live.adopt([hold(route("a"))])
+    assert () == again.live.orders
+
+
+async def test_a_hold_of_something_that_is_gone_is_an_order_too() -> None:
+    """The workers hold it if it comes back, so somebody must be able to lift it."""
+    rig = await Rig().started(a=10)
+    await rig.live.adopt([hold(route("gone"))])
+    accepted(await rig.resume(rig.live.orders[0].id))
+    assert () == rig.live.orders
+
+
+async def test_a_hold_that_cannot_be_recorded_is_still_the_workers() -> None:
+    """It is an order at once, but nobody is told to let go of it before a record is made."""
+    rig = await Rig().started(a=10, b=10)
+    rig.store.failing = "disk full"
+    assert () == await rig.live.adopt([hold(route("a"))])
+    assert {"a": 0, "b": 10} == rig.shares()
+    accepted(await rig.rollback(route("b")))
+    assert () == rig.fleet.aimed[-1].adopted
+    rig.store.failing = ""
+    accepted(await rig.weight(route("b"), 20))
+    assert ("E-aaaa",) == rig.fleet.aimed[-1].adopted
+    assert ("E-aaaa",) == await rig.live.adopt([hold(route("a"))])
