@@ -47,6 +47,8 @@ class Changes:
     """Id of the order that was given or lifted, if one was."""
     superseded: tuple[tuple[str, str], ...] = ()
     """(order id, route) for each weight order that gave way to an edited file."""
+    overridden: tuple[tuple[str, str], ...] = ()
+    """(rule, reason) for each safety rule that would have refused the change."""
     adopted: tuple[str, ...] = ()
     """The holds that became this order."""
 

@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from router.core.orders import Order
-from router.ports import AuditEntry, LastGood, Revision, Saved, StoreError, Write
+from router.ports import KEPT, AuditEntry, FileState, LastGood, Past, Revision, Saved, State, StoreError, Write
 
 REMEMBERED = 200
 
@@ -23,6 +23,8 @@ class Disk:
     revisions: dict[int, Revision] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
     last_good: LastGood | None = None
+    states: dict[int, State] = field(default_factory=dict)
+    file: FileState = field(default_factory=FileState)
 
 
 class MemoryStore:
@@ -51,7 +53,7 @@ class MemoryStore:
     async def load(self) -> Saved:
         self._check()
         disk = self.disk
-        return Saved(disk.orders, disk.last_order, self._newest(REMEMBERED, None), disk.last_good)
+        return Saved(disk.orders, disk.last_order, self._newest(REMEMBERED, None), disk.last_good, disk.file)
 
     async def commit(self, write: Write) -> None:
         async with self._turn:
@@ -63,6 +65,10 @@ class MemoryStore:
             disk.revisions |= {revision.number: revision for revision in write.revisions}
             for late in [number for number in disk.revisions if number > write.revision]:
                 del disk.revisions[late]
+            disk.states |= {state.number: state for state in write.states}
+            for other in [number for number in disk.states if not write.revision - KEPT < number <= write.revision]:
+                del disk.states[other]
+            disk.file = write.file
             disk.audit += write.audit
             disk.last_good = write.last_good or disk.last_good
             self.commits += 1
@@ -70,6 +76,11 @@ class MemoryStore:
     async def history(self, limit: int, before: int | None = None) -> tuple[Revision, ...]:
         self._check()
         return self._newest(limit, before)
+
+    async def recall(self, number: int) -> Past | None:
+        self._check()
+        revision = self.disk.revisions.get(number)
+        return None if revision is None else Past(revision, self.disk.states.get(number))
 
     async def close(self) -> None:
         async with self._turn:

@@ -3,8 +3,8 @@
 One dedicated thread owns the connection and serves the calls in their order, so the event loop never waits for a
 disk and no two transactions meet.  `kill -9` at any moment leaves the last commit that was answered, or one more.
 
-An order's row says from which revision on, and until which, it was in force with exactly these words; so one table holds
-the present and the past, and a change writes the orders that it changes.
+An order's row says from which revision on, and until which, it was in force with exactly these words: one table holds
+the present and the past, and a change writes only the orders that it changes.
 """
 
 from __future__ import annotations
@@ -78,21 +78,16 @@ CREATE TABLE last_good (id INTEGER PRIMARY KEY CHECK (id = 1), text BLOB NOT NUL
 CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 FROM_VERSION_1: Final = (
-    "ALTER TABLE orders RENAME TO orders_1;\n"
-    + ORDERS
-    + """
+    "ALTER TABLE orders RENAME TO orders_1;",
+    ORDERS,
+    """
 INSERT INTO orders
     SELECT number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, '[]',
         (SELECT coalesce(max(number), 0) FROM revisions), NULL FROM orders_1;
 DROP TABLE orders_1;
 ALTER TABLE revisions ADD COLUMN text TEXT NOT NULL DEFAULT '';
-"""
+""",
 )
-
-COLUMNS: Final = (
-    "number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, before"
-)
-"""Those of an order, without the times in which it was in force."""
 
 
 class SqliteStore:
@@ -138,8 +133,10 @@ class SqliteStore:
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return work(self._open())
-        except (sqlite3.Error, OSError, ValueError) as error:
-            self._written = self._text = None
+        except Exception as error:
+            self._written = self._text = None  # what was in the transaction is gone
+            if not isinstance(error, sqlite3.Error | OSError | ValueError):
+                raise
             raise StoreError(f"{self._path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
@@ -243,7 +240,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise ValueError(f"written by a later version of strangler (schema {version}, this one knows {VERSION})")
     if version < VERSION:
         with _transaction(connection):
-            for statement in _statements(FROM_VERSION_1 if version else SCHEMA + ORDERS):
+            for statement in _statements("".join(FROM_VERSION_1) if version else SCHEMA + ORDERS):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -271,9 +268,9 @@ def _put_orders(
     connection.executemany(
         "UPDATE orders SET until = ? WHERE number = ? AND until IS NULL", [(revision, n) for n in ended]
     )
-    marks = ", ".join("?" * 13)
     connection.executemany(
-        f"REPLACE INTO orders VALUES ({marks}, ?, NULL)", [(*_order_row(order), revision) for order in new]
+        "REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        [(*_order_row(order), revision) for order in new],
     )
     return wanted
 
@@ -284,7 +281,7 @@ def _sweep(connection: sqlite3.Connection, floor: int) -> None:
 
 
 def _orders(connection: sqlite3.Connection) -> tuple[Order, ...]:
-    rows = connection.execute(f"SELECT {COLUMNS} FROM orders WHERE until IS NULL ORDER BY number")
+    rows = connection.execute("SELECT * FROM orders WHERE until IS NULL ORDER BY number")
     return tuple(map(_order, rows))
 
 
@@ -293,14 +290,14 @@ def _recall(connection: sqlite3.Connection, number: int) -> Past | None:
     if not found or found[0].number != number:
         return None
     row = connection.execute(
-        "SELECT texts.text FROM revisions JOIN texts ON hash = revisions.text WHERE number = ?1"
+        "SELECT texts.text FROM revisions JOIN texts ON texts.hash = revisions.text WHERE number = ?1"
         " AND number > (SELECT max(number) FROM revisions) - ?2",
         (number, KEPT),
     ).fetchone()
     if row is None:
         return Past(found[0], None)
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM orders WHERE since <= ?1 AND (until IS NULL OR until > ?1) ORDER BY number", (number,)
+        "SELECT * FROM orders WHERE since <= ?1 AND (until IS NULL OR until > ?1) ORDER BY number", (number,)
     )
     return Past(found[0], State(number, tuple(map(_order, rows)), zlib.decompress(row[0])))
 
@@ -311,7 +308,7 @@ def _file(connection: sqlite3.Connection) -> FileState:
 
 
 def _order(row: Sequence[Any]) -> Order:
-    number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, before = row
+    number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, before = row[:13]
     return Order(
         number,
         Kind(kind),
@@ -388,6 +385,7 @@ def _changes(text: str) -> Changes:
         tuple(RouteChange(*route) for route in found["routes"]),
         found["order"],
         tuple((order, route) for order, route in found["superseded"]),
+        tuple((rule, reason) for rule, reason in found.get("overridden", ())),
         tuple(found.get("adopted", ())),
     )
 

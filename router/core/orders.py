@@ -114,10 +114,20 @@ class Order:
     """Unix time at which it ends; None: when somebody lifts it."""
     provisional: bool = False
     """It ends at `expires` unless somebody confirms it before."""
+    before: tuple[Order, ...] = ()
+    """For an order that ends: those of the same kind and scope in whose place it stands, the newest first.
+
+    When it ends or is lifted, the first of them whose own time has not come holds again.
+    """
 
     def overdue(self, now: float) -> bool:
         """Has its time come?  Said of a rollback, which stays all the same."""
         return self.expires is not None and self.expires <= now
+
+    def successor(self, now: float) -> Order | None:
+        """What holds again when this one is gone."""
+        left = [order for order in self.before if not order.overdue(now)]
+        return replace(left[0], before=tuple(left[1:])) if left else None
 
     @property
     def id(self) -> str:
@@ -234,11 +244,19 @@ def _wanted(route: Route, order: Order | None) -> Effective:
 
 
 def lapse(orders: Iterable[Order], now: float) -> tuple[tuple[Order, ...], tuple[Order, ...]]:
-    """The orders that go on, and those whose time has come; a rollback always goes on."""
+    """The orders that go on, and those whose time has come; a rollback always goes on.
+
+    What one of the latter stood in for goes on in its place.
+    """
     kept: list[Order] = []
     gone: list[Order] = []
     for order in orders:
-        (gone if order.kind is not Kind.ROLLBACK and order.overdue(now) else kept).append(order)
+        if order.kind is Kind.ROLLBACK or not order.overdue(now):
+            kept.append(order)
+            continue
+        gone.append(order)
+        if (successor := order.successor(now)) is not None:
+            kept.append(successor)
     return tuple(kept), tuple(gone)
 
 
@@ -266,9 +284,18 @@ def supersede(orders: Iterable[Order], table: Table) -> tuple[tuple[Order, ...],
         if order.kind is not Kind.WEIGHT:
             kept.append(order)
             continue
-        lost = {name: None for name in order.declared if name in by_name and not rules(order, by_name[name])}
+        left, lost = _still_ruled(order, by_name)
         gone += [(order.id, name) for name in lost]
-        left = {name: share for name, share in order.declared.items() if name not in lost}
-        if left:
-            kept.append(replace(order, declared=left) if lost else order)
+        if left is not None:
+            kept.append(left)
     return tuple(kept), tuple(gone)
+
+
+def _still_ruled(order: Order, by_name: Mapping[str, Route]) -> tuple[Order | None, list[str]]:
+    """A weight order without the routes that have been edited since (None: nothing is left), and their names."""
+    lost = [name for name in order.declared if name in by_name and not rules(order, by_name[name])]
+    earlier = tuple(left for left, _ in (_still_ruled(each, by_name) for each in order.before) if left is not None)
+    if lost or earlier != order.before:
+        declared = {name: weight for name, weight in order.declared.items() if name not in lost}
+        order = replace(order, declared=declared, before=earlier)
+    return (order if order.declared else None), lost

@@ -1,10 +1,11 @@
 """May this order be given, and what are the orders in force afterwards?
 
     weight     the newest order wins; one with the same scope replaces its predecessor, so lifting it leads back to
-               what is declared or what an order of another scope says, never through a pile of old numbers
+               what is declared or what an order of another scope says, never through a pile of old numbers; one that
+               ends by itself only stands in for its predecessor, which holds again afterwards
     rollback   holds besides everything else; giving the same one again changes nothing
     pin, cap, freeze, drain
-               hold besides everything else; one of the same kind and scope replaces its predecessor
+               hold besides everything else; one of the same kind and scope replaces its predecessor likewise
     resume     lifts one order, and may put a weight in its place in the same step
     confirm    an order that was given for a trial stays
 
@@ -17,9 +18,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
 from router.core.orders import Kind, Order, Reach, Scope, rules
+
+_STACKED: Final = 8
+"""Orders that one may stand in for; the newest of them and the oldest are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,8 @@ def place_weight(table: Table, orders: Sequence[Order], scope: Scope, share: int
     order = replace(_order(Kind.WEIGHT, scope, stamp), share=share, declared=declared)
     if same and _says_the_same(same, order) and _is_newest_for(same, orders, routes):
         return Placed(tuple(orders), same, already=True)
-    kept = tuple(other for other in orders if other is not same)
-    replaced = (f"{order.id} replaces {same.id}",) if same else ()
-    return Placed((*kept, order), order, lines=(*replaced, *_overruled(table, orders, routes, share)))
+    placed = _in_place_of(orders, same, order)
+    return replace(placed, lines=(*placed.lines, *_overruled(table, orders, routes, share)))
 
 
 def place_rollback(table: Table, orders: Sequence[Order], scope: Scope, stamp: Stamp) -> Placed | Objection:
@@ -133,7 +137,7 @@ def confirm(orders: Sequence[Order], order_id: str) -> Placed | Objection:
         return Objection("unknown-order", f"no order {order_id} is in force", _known_orders(orders))
     if not order.provisional:
         return Placed(tuple(orders), order, already=True)
-    stays = replace(order, provisional=False, expires=None)
+    stays = replace(order, provisional=False, expires=None, before=())
     return Placed(tuple(stays if other is order else other for other in orders), stays)
 
 
@@ -155,12 +159,22 @@ def _replace(table: Table, orders: Sequence[Order], order: Order, stamp: Stamp) 
     if objection := _reasonless(stamp) or names_nothing(table, order.scope):
         return objection
     same = next((other for other in orders if other.kind is order.kind and other.scope == order.scope), None)
-    if same is None:
-        return Placed((*orders, order), order)
-    if _says_the_same(same, order):
+    if same is not None and _says_the_same(same, order):
         return Placed(tuple(orders), same, already=True)
+    return _in_place_of(orders, same, order)
+
+
+def _in_place_of(orders: Sequence[Order], same: Order | None, order: Order) -> Placed:
+    """The order in force in the place of another, for good or until it ends."""
     kept = tuple(other for other in orders if other is not same)
-    return Placed((*kept, order), order, lines=(f"{order.id} replaces {same.id}",))
+    if same is None:
+        return Placed((*kept, order), order)
+    if order.expires is None:
+        return Placed((*kept, order), order, lines=(f"{order.id} replaces {same.id}",))
+    earlier = (replace(same, before=()), *same.before)
+    left = [each for each in earlier if each.expires is None or each.expires > order.expires]
+    order = replace(order, before=(*left[: _STACKED - 1], *left[_STACKED - 1 :][-1:]))
+    return Placed((*kept, order), order, lines=(f"{order.id} stands in for {same.id} until it ends",))
 
 
 def _says_the_same(one: Order, two: Order) -> bool:
@@ -184,7 +198,11 @@ def lift(table: Table, orders: Sequence[Order], order_id: str, share: int | None
         return objection
     left = tuple(other for other in orders if other is not order)
     if share is None:
-        return Placed(left, order, lines=_still_held(table, left, order))
+        again = order.successor(stamp.at)
+        lines = _still_held(table, left, order)
+        if again is None:
+            return Placed(left, order, lines=lines)
+        return Placed((*left, again), order, lines=(f"{again.id} holds again", *lines))
     placed = place_weight(table, left, order.scope, share, stamp)
     if isinstance(placed, Objection):
         return placed

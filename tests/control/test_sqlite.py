@@ -165,3 +165,44 @@ async def test_a_thousand_orders_are_not_written_again_for_one_more(tmp_path: Pa
     await store.commit(Write((*orders, extra), 2001, 1))
     assert await store._run(lambda db: db.total_changes) - before <= 3
     await store.close()
+
+
+VERSION_1 = """
+CREATE TABLE orders (
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, reach TEXT NOT NULL, name TEXT NOT NULL, share INTEGER NOT NULL,
+    declared TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL, created REAL NOT NULL, side INTEGER NOT NULL,
+    expires REAL, provisional INTEGER NOT NULL
+);
+CREATE TABLE revisions (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, actor TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,
+    hash TEXT NOT NULL, changes TEXT NOT NULL
+);
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+    target TEXT NOT NULL, reason TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, revision INTEGER NOT NULL
+);
+CREATE TABLE last_good (id INTEGER PRIMARY KEY CHECK (id = 1), text BLOB NOT NULL, at REAL NOT NULL);
+CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+INSERT INTO orders VALUES (1, 'rollback', 'all', '', 0, '{}', 'r', 'a', 1.0, 0, NULL, 0);
+INSERT INTO revisions VALUES
+    (7, 1.0, 'a', 'order', 'r', 'h', '{"lines": [], "routes": [], "order": "R-1", "superseded": []}');
+INSERT INTO numbers VALUES ('order', 1);
+PRAGMA user_version = 1;
+"""
+
+
+async def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    """Its rollback still holds, its history is there, and new changes are recorded on top."""
+    with sqlite3.connect(tmp_path / "s.db") as db:
+        db.executescript(VERSION_1)
+    db.close()
+    held = Order(1, Kind.ROLLBACK, Scope(Reach.ALL), "r", "a", 1.0)
+    store = SqliteStore(tmp_path / "s.db")
+    saved = await store.load()
+    assert ((held,), 1, ["R-1"]) == (saved.orders, saved.last_order, [each.changes.order for each in saved.revisions])
+    past = await store.recall(7)
+    assert past is not None
+    assert past.state is None
+    await store.commit(write(8))
+    assert (8,) == tuple(order.number for order in (await store.load()).orders)
+    await store.close()
