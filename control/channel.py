@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,10 @@ GATHER_SECONDS: Final = 0.05
 """The file is written so long after a change, once for all changes of that time."""
 
 
+Heard = Callable[[int, Sequence[Mapping[str, Any]]], None]
+"""Is told a worker's number and the holds it speaks of."""
+
+
 class ChannelError(Exception):
     """The other end does not speak as agreed, or not at all."""
 
@@ -55,8 +59,9 @@ class _Wait:
 class WorkerFleet:
     """A `Fleet` over Unix sockets.  `run` does the work; everything else only says what shall be."""
 
-    def __init__(self, state: Path, workers: int, clock: Clock, events: Events) -> None:
+    def __init__(self, state: Path, workers: int, clock: Clock, events: Events, held: Heard | None = None) -> None:
         self._clock = clock
+        self._held = held
         self._events = events
         self._folder = os.open(state / "workers", os.O_RDONLY | os.O_DIRECTORY)
         # A socket's address has at most 107 bytes; through the folder's descriptor its path may be as long as it likes.
@@ -103,9 +108,9 @@ class WorkerFleet:
             await self._file.finish()
             os.close(self._folder)
 
-    async def ask(self, worker: int, op: str, patience: float = 1.0) -> Mapping[str, Any] | None:
+    async def ask(self, worker: int, op: str, patience: float = 1.0, **more: object) -> Mapping[str, Any] | None:
         """One worker's answer to `{"op": op}`; None when it does not answer in time."""
-        return await self._links[worker].ask(op, patience)
+        return await self._links[worker].ask(op, patience, more)
 
     # -- what links tell ----------------------------------------------------------------------------
 
@@ -113,6 +118,11 @@ class WorkerFleet:
         """A worker has said what it has in force."""
         for wait in tuple(self._waits):
             self._note(wait, state)
+
+    def holds(self, worker: int, messages: Sequence[Mapping[str, Any]]) -> None:
+        """A worker says what it was told to hold while nobody was here (`router.core.hold`)."""
+        if self._held is not None and messages:
+            self._held(worker, messages)
 
     def tell(self, name: str, **fields: object) -> None:
         self._events.tell(name, **fields)
@@ -175,12 +185,12 @@ class _Link:
         why = self._trouble or ("it has not answered" if self.state.connected else "not connected")
         return Confirmation(self.state.id, self.state.revision, None, why)
 
-    async def ask(self, op: str, patience: float) -> Mapping[str, Any] | None:
+    async def ask(self, op: str, patience: float, more: Mapping[str, object]) -> Mapping[str, Any] | None:
         if self._writer is None:
             return None
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers.setdefault(op, []).append(answer)
-        self._writer.write(encode({"op": op}))
+        self._writer.write(encode({"op": op, **more}))
         try:
             return await asyncio.wait_for(answer, patience)
         except TimeoutError:
@@ -217,6 +227,7 @@ class _Link:
         if hello["op"] != "hello" or hello["worker"] != self.state.id:
             raise ChannelError(f"worker {self.state.id} was expected, and this was said: {hello}")
         self._heard(hello["revision"], hello["hash"], pid=hello["pid"])
+        self._fleet.holds(self.state.id, hello.get("holds", ()))
         self._snapshot_under_way = False
         self._writer = writer
         target = self._fleet.target
@@ -248,6 +259,9 @@ class _Link:
                 self._catch_up()
             case "refused":
                 self._was_refused(message)
+            case "holds":
+                self._seen()
+                self._fleet.holds(self.state.id, message["holds"])
             case op:
                 self._seen()
                 for answer in self._answers.pop(op, []):

@@ -173,6 +173,12 @@ def _add_orders(commands: Commands) -> None:
     what.add_argument("--all", action="store_true", dest="everything")
     what.add_argument("--last", action="store_true", help="what the newest change that raised a share was about")
     rollback.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+    rollback.add_argument(
+        "--state",
+        type=Path,
+        help="where the router on this machine keeps its state, for when control does not answer "
+        "(default: $STRANGLER_STATE, else .strangler)",
+    )
     resume = _command(commands, "resume", "lifts an order; what was declared or ordered before holds again")
     resume.add_argument("order", metavar="ORDER", help="its id, such as R-12")
     resume.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from control import render
+from control import emergency, render
 from control.cli_client import Admin, CannotAskError, RefusedError
 from control.cli_values import DONE, FAILED, UNCONFIRMED, USAGE, weight_words
 from control.render import Style
@@ -129,6 +129,23 @@ def _weight(args: argparse.Namespace, admin: Admin) -> int:
 
 
 def _rollback(args: argparse.Namespace, admin: Admin) -> int:
+    """Through control, or past it: whatever state it is in, a rollback must work."""
+    if why := emergency.absent(admin.url):
+        return emergency.rollback(args, _scope(args), why)
+    try:
+        return _ordered_rollback(args, admin)
+    except CannotAskError as error:
+        # Asked twice it is one rollback: control finds the workers' hold in force already, or the other way round.
+        if why := emergency.absent(admin.url):
+            return emergency.rollback(args, _scope(args), f"{error}; {why}")
+        raise
+    except RefusedError as refused:
+        if refused.status != 503:
+            raise
+        return emergency.rollback(args, _scope(args), str(refused))
+
+
+def _ordered_rollback(args: argparse.Namespace, admin: Admin) -> int:
     scope, expected = _last(admin) if args.last else (_scope(args), None)
     body = {"scope": scope, "reason": args.reason}
     found = admin.ask("POST", "/api/v1/rollbacks", body, expected=expected)

@@ -24,6 +24,7 @@ import uvloop
 from aiohttp import web
 
 from control import logs
+from control.adoption import Adoption
 from control.api.app import make_app
 from control.api.context import Context
 from control.blocks import RegistryError
@@ -61,6 +62,7 @@ class Parts:
 
     live: Live
     fleet: WorkerFleet
+    adoption: Adoption
     traffic: RecentTraffic
     metrics: Metrics
     checker: ChildCompiler
@@ -80,7 +82,8 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         restarted=lambda why: events.tell(EventName.COMPILER_RESTARTED, why=why),
     )
     checker = ChildCompiler(None, filename=options.config.name)
-    fleet = WorkerFleet(options.state, options.workers, clock, events)
+    adoption = Adoption(options.state, events)
+    fleet = WorkerFleet(options.state, options.workers, clock, events, adoption.heard)
     files = CounterFiles(counters)
     traffic = RecentTraffic(files, lambda: _route_blocks(live), clock)
     live = Live(
@@ -94,7 +97,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     )
     try:
         await compiler.start()
-        yield Parts(live, fleet, traffic, Metrics(live, files), checker)
+        yield Parts(live, fleet, adoption, traffic, Metrics(live, files), checker)
     finally:
         await live.close()
         await compiler.close()
@@ -137,6 +140,7 @@ async def _serve(
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(made.fleet.run(), name="fleet"),
+                group.create_task(made.adoption.run(live), name="adoption"),
                 group.create_task(watcher.run(), name="watcher"),
                 group.create_task(made.traffic.run(), name="traffic"),
                 group.create_task(live.keep_saving(), name="keep-saving"),
