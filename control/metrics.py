@@ -127,7 +127,7 @@ class Metrics:
         for cause, count in zip(FALLBACK_CAUSES, slots[RouteBlock.FALLBACKS :], strict=False):
             if count:
                 page.add(Metric.FALLBACKS, count, route=name, cause=cause)
-        gauges = self._files.block(start + RouteBlock.IN_FLIGHT, RouteBlock.SIZE - RouteBlock.IN_FLIGHT, current)
+        gauges = self._files.block(start + RouteBlock.IN_FLIGHT, RouteBlock.FALLBACKS - RouteBlock.IN_FLIGHT, current)
         for number, side in enumerate(_SIDES):
             page.add(Metric.IN_FLIGHT, gauges[number] if gauges else 0, route=name, side=side)
             if gauges and (tunnels := gauges[RouteBlock.TUNNELS - RouteBlock.IN_FLIGHT + number]):
@@ -181,7 +181,7 @@ def _requests(lines: list[str], route: str, slots: list[int]) -> None:
 def _durations(lines: list[str], route: str, slots: list[int]) -> None:
     for number, side in enumerate(_SIDES):
         start = RouteBlock.DURATIONS + number * RouteBlock.SIDE_DURATIONS
-        counts = slots[start : start + len(_BOUNDS)]
+        counts = slots[start + 1 : start + 1 + len(_BOUNDS)]
         if not any(counts):
             continue
         labels = f'route="{route}",side="{side}"'
@@ -189,5 +189,5 @@ def _durations(lines: list[str], route: str, slots: list[int]) -> None:
         for bound, count in zip(_BOUNDS, counts, strict=True):
             so_far += count
             lines.append(f'{Metric.DURATION}_bucket{{{labels},le="{bound}"}} {so_far}')
-        lines.append(f"{Metric.DURATION}_sum{{{labels}}} {slots[start + len(_BOUNDS)] / _MICROSECONDS}")
+        lines.append(f"{Metric.DURATION}_sum{{{labels}}} {slots[start] / _MICROSECONDS}")
         lines.append(f"{Metric.DURATION}_count{{{labels}}} {so_far}")

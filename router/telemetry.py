@@ -34,17 +34,18 @@ class RouteBlock:
     """[side][code class][reason]."""
     SIDE_REQUESTS: Final = len(CODE_CLASSES) * REASON_SLOTS
     DURATIONS: Final = REQUESTS + _SIDES * SIDE_REQUESTS
-    """[side]: the buckets, then the sum in microseconds."""
+    """[side]: the sum in microseconds, then the buckets: what most exchanges touch lies in one cache line."""
     SIDE_DURATIONS: Final = len(DURATION_BOUNDS) + 2
-    FALLBACKS: Final = DURATIONS + _SIDES * SIDE_DURATIONS
-    """[cause]: a `Stage`, or STATUS_CAUSE."""
-    STATUS_CAUSE: Final = len(Stage)
-    FALLBACK_SLOTS: Final = 12
-    IN_FLIGHT: Final = FALLBACKS + FALLBACK_SLOTS
+    IN_FLIGHT: Final = DURATIONS + _SIDES * SIDE_DURATIONS
     """[side]; a gauge: exchanges under way."""
     TUNNELS: Final = IN_FLIGHT + _SIDES
     """[side]; a gauge: open tunnels."""
-    SIZE: Final = TUNNELS + _SIDES
+    FALLBACKS: Final = TUNNELS + _SIDES
+    """[cause]: a `Stage`, or STATUS_CAUSE."""
+    STATUS_CAUSE: Final = len(Stage)
+    FALLBACK_SLOTS: Final = 12
+    SIZE: Final = FALLBACKS + FALLBACK_SLOTS
+    """A multiple of 8 slots, so that blocks begin with a cache line."""
 
 
 FALLBACK_CAUSES: Final = (*(stage.label for stage in Stage), "status")

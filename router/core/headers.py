@@ -15,10 +15,8 @@ from enum import IntEnum
 from typing import Final, final
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_LINE: Final = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*"
-    rb"((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*\Z"
-)
+_VALUE_BYTES: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
+"""What a field value may consist of (RFC 9110 section 5.5)."""
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}\Z")
 _MAX_LENGTH: Final = 2**63 - 1
@@ -148,19 +146,19 @@ def response_field(line: bytes) -> Field:
 
 
 def _field(line: bytes, kinds: dict[bytes, Kind], subject_names: Collection[bytes]) -> Field:
-    found = _LINE.match(line)
-    if found is None:
+    sent, colon, value = line.partition(b":")
+    value = value.strip(b" \t")
+    if not colon or not TOKEN.match(sent) or value.translate(None, _VALUE_BYTES):
         raise BadField(_why(line))
-    name = found[1].lower()
+    name = sent.lower()
     kind = kinds.get(name)
-    value = found[2]
     if kind is None:
         kind = Kind.SUBJECT if name in subject_names else Kind.PASS
         if b"_" in name and name.replace(b"_", b"-") in _OURS:
             kind = Kind.DROP
     elif kind is Kind.CONNECTION and value.lower() == b"keep-alive":
         kind = Kind.KEEP_ALIVE_TOKENS
-    return Field(kind, name, value, found[1] + b": " + value if value else found[1] + b":")
+    return Field(kind, name, value, sent + b": " + value if value else sent + b":")
 
 
 def _why(line: bytes) -> str:

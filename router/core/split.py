@@ -11,6 +11,7 @@ The site is drawn with a second seed, so that moving sites never moves a side.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from xxhash import xxh64_intdigest
@@ -56,8 +57,9 @@ class Link(NamedTuple):
     written: SubjectSource
 
 
-def links(chain: Sequence[SubjectSource]) -> tuple[Link, ...]:
-    """A chain made ready."""
+@lru_cache(maxsize=256)
+def links(chain: tuple[SubjectSource, ...]) -> tuple[Link, ...]:
+    """A chain made ready; routes that say the same share one, which keeps it close to the processor."""
     return tuple(
         Link(one.source, (one.name.lower() if one.source is Source.HEADER else one.name).encode(), one) for one in chain
     )

@@ -126,8 +126,8 @@ class Worker:
         index = side * RouteBlock.SIDE_REQUESTS + CODE_CLASSES.index(code) * REASON_SLOTS + reason
         durations = start + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS
         self.counters.slots[start + RouteBlock.REQUESTS + index] += times
-        self.counters.slots[durations + 1] += times
-        self.counters.slots[durations + RouteBlock.SIDE_DURATIONS - 1] += 1500 * times
+        self.counters.slots[durations + 2] += times
+        self.counters.slots[durations] += 1500 * times
 
 
 def many_routes(count: int) -> str:

@@ -49,7 +49,6 @@ _IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
 _SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
 _DURATIONS: Final = int(RouteBlock.DURATIONS)
 _SIDE_DURATIONS: Final = int(RouteBlock.SIDE_DURATIONS)
-_DURATION_SUM: Final = len(DURATION_BOUNDS) + 1
 _ENDPOINT_REQUESTS: Final = int(EndpointBlock.REQUESTS)
 _REASON_SLOTS: Final = int(REASON_SLOTS)
 
@@ -823,8 +822,8 @@ class Exchange:
         slots[block + _IN_FLIGHT + on_new] -= 1
         slots[block + on_new * _SIDE_REQUESTS + self.status // 100 * _REASON_SLOTS + self.reason] += 1
         durations = block + _DURATIONS + on_new * _SIDE_DURATIONS
-        slots[durations + bisect_left(DURATION_BOUNDS, took)] += 1
-        slots[durations + _DURATION_SUM] += int(took * 1_000_000)
+        slots[durations] += int(took * 1_000_000)
+        slots[durations + 1 + bisect_left(DURATION_BOUNDS, took)] += 1
         plane.active -= 1
         if self._repeating:
             self._repeating = False

@@ -356,7 +356,7 @@ class Stage:
     def timed(self) -> int:
         """How many durations were noted."""
         per_side = (
-            self.slot(block + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + bucket)
+            self.slot(block + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + 1 + bucket)
             for block in self.ledger.routes.values()
             for side in Side
             for bucket in range(len(DURATION_BOUNDS) + 1)
