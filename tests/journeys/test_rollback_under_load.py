@@ -9,11 +9,9 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,7 +20,8 @@ from typing import Any
 import pytest
 
 from tests.journeys.labels import PARAMETER
-from tests.journeys.rig import ROOT, Router, free_port
+from tests.journeys.rig import Router
+from tests.journeys.stamped import Starts, upstreams
 from tests.journeys.traffic import Users, until
 
 DATA = Path(__file__).parents[1] / "data"
@@ -57,44 +56,6 @@ def routes_yaml(paths: list[str], ports: dict[str, int]) -> str:
         entry = {"path": path, "name": f"r{number}", "group": f"g{number % 10}", "weight": 100}
         lines.append(f"  - {json.dumps(entry)}")
     return "\n".join(lines) + "\n"
-
-
-@contextmanager
-def upstreams() -> Iterator[dict[str, int]]:
-    """Both sides in one process of their own, which stamps the beginning of each request."""
-    ports = {"legacy": free_port(), "new": free_port()}
-    command = [sys.executable, "-m", "bench.upstream", *(f"{side}:{port}" for side, port in ports.items())]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
-    try:
-        until(lambda: all(answers(port) for port in ports.values()))
-        yield ports
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def answers(port: int) -> bool:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
-        try:
-            connection.request("GET", "/-/log")
-            return connection.getresponse().read() is not None
-        except OSError:
-            return False
-
-
-class Starts:
-    """What the upstream has stamped since the last look: (side, seconds of the monotonic clock, path)."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def take(self) -> list[tuple[str, float, str]]:
-        self._connection.request("GET", "/-/log")
-        lines = self._connection.getresponse().read().decode().splitlines()
-        return [(side, int(at) / 1e9, path) for side, at, path in (line.split(" ", 2) for line in lines)]
 
 
 def admin(router: Router, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
