@@ -141,7 +141,7 @@ def _run_file(state: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-_SILENT: Final = f"it has not answered within {WORKER_PATIENCE:g} s; it holds as soon as it reads on"
+_SILENT: Final = f"it has not answered within {WORKER_PATIENCE:g} s; it holds as soon as it looks at the disk"
 
 
 def _tell_one(folder: int, number: int, hold: Hold) -> Word:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -325,7 +325,8 @@ class Parent:
         try:
             replace_file(self.options.state / "run.json", json.dumps(found).encode())
         except OSError as error:
-            print(f"strangler: run.json is not up to date: {error}", file=sys.stderr)
+            with suppress(OSError):  # standard error may lie on the same full disk
+                print(f"strangler: run.json is not up to date: {error}", file=sys.stderr, flush=True)
 
 
 def _how(code: int) -> str:

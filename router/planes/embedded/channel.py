@@ -14,7 +14,6 @@ import asyncio
 import gc
 import json
 import os
-import sys
 from collections import deque
 from pathlib import Path
 from time import perf_counter
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core.hold import Hold, hold_of, kept, left, message_of, reached
 from router.core.wire import MAX_LINE, encode
 from router.planes.embedded import holds as on_disk
+from router.planes.embedded.complaints import complain
 from router.planes.embedded.snapshot import Receiver, Snapshot, WireError
 from router.telemetry import WorkerSlot
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES: Final = 100_000
 """Lines that may wait to be taken; the sender of more is cut off."""
+_WATCH_SECONDS: Final = 1.0
 _HOLD: Final = b'"op":"hold"'
 _DISK_PATIENCE: Final = 0.5
 """Seconds that the answer to a hold waits for the disk; the hold is in force meanwhile."""
@@ -100,6 +101,28 @@ class Taker:
         self._holds = after.holds
         return after.hold, after.already
 
+    async def watch(self) -> None:
+        """Also holds what another worker was told while this one stood still.  Runs until it is cancelled.
+
+        The disk is looked at in a thread: one that hangs must not stop requests.
+        """
+        seen = 0
+        while self._folder is not None:
+            changed = await asyncio.to_thread(on_disk.changed, self._folder)
+            if changed != seen:
+                seen = changed
+                for hold in await asyncio.to_thread(on_disk.read, self._folder):
+                    self._catch_up(hold)
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _catch_up(self, hold: Hold) -> None:
+        base = self.current()
+        if base is None or hold.id not in base.adopted:
+            try:
+                self.hold(hold)
+            except ValueError as error:
+                complain(f"worker {self.number}: {hold.id}: {error}")
+
     async def keep(self, hold: Hold) -> bool:
         """Write it where our successor finds it; False when the disk cannot, or not yet."""
         if self._folder is None:
@@ -107,7 +130,7 @@ class Taker:
         try:
             await asyncio.wait_for(asyncio.to_thread(on_disk.write, self._folder, hold), _DISK_PATIENCE)
         except (OSError, TimeoutError) as error:
-            print(f"worker {self.number}: {hold.id} is kept in memory only: {error!r}", file=sys.stderr, flush=True)
+            complain(f"worker {self.number}: {hold.id} is kept in memory only: {error!r}")
             return False
         return True
 

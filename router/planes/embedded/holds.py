@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Final
 
 from router.core.hold import MOST, Hold, hold_of, message_of
 from router.core.wire import encode
+from router.planes.embedded.complaints import complain
 
 FOLDER: Final = "holds"
 """In the state directory."""
@@ -40,6 +40,14 @@ def write(folder: Path, hold: Hold) -> None:
         os.close(descriptor)
 
 
+def changed(folder: Path) -> int:
+    """A number that is another one when files have come or gone; 0 while there is no folder."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def read(folder: Path) -> tuple[Hold, ...]:
     """All that lie there, oldest first; a file that is damaged is named on standard error and left where it is."""
     found: list[Hold] = []
@@ -50,7 +58,7 @@ def read(folder: Path) -> tuple[Hold, ...]:
         except FileNotFoundError:
             continue  # control has just adopted it
         except (OSError, ValueError, TypeError, RecursionError) as error:
-            print(f"{path}: {error}", file=sys.stderr, flush=True)
+            complain(f"{path}: {error}")
     return tuple(sorted(found, key=lambda hold: hold.at))
 
 
@@ -60,4 +68,4 @@ def remove(folder: Path, ids: tuple[str, ...]) -> None:
         try:
             (folder / f"{made}.json").unlink(missing_ok=True)
         except OSError as error:
-            print(f"{folder}: {error}", file=sys.stderr, flush=True)
+            complain(f"{folder}: {error}")

@@ -11,7 +11,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from router.core.override import KEY_FILE
 from router.planes.embedded.accesslog import AccessLog
 from router.planes.embedded.channel import ChannelConnection, Taker
 from router.planes.embedded.client import ClientConnection
+from router.planes.embedded.complaints import complain
 from router.planes.embedded.counters import Counters
 from router.planes.embedded.holds import FOLDER
 from router.planes.embedded.plane import Plane
@@ -60,6 +60,7 @@ async def serve(options: WorkerOptions) -> None:
     gc.set_threshold(100_000, 20, 50)
     _begin_with(taker, options, counters)
     channel = await _open_channel(taker, options)
+    taker.run(taker.watch(), name="holds")
     server: asyncio.Server | None = None
     waiting = {loop.create_task(stop.wait(), name="stop"), loop.create_task(accepting.wait(), name="first snapshot")}
     _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +93,7 @@ def _counters(options: WorkerOptions) -> Counters:
         folder.mkdir(parents=True, exist_ok=True)
         return Counters(folder / f"worker-{options.number}.slots")
     except OSError as error:
-        print(f"worker {options.number}: counting in memory only: {error}", file=sys.stderr, flush=True)
+        complain(f"worker {options.number}: counting in memory only: {error}")
         return Counters(None)
 
 
@@ -120,7 +121,7 @@ def _begin_with(taker: Taker, options: WorkerOptions, counters: Counters) -> Non
                 _make_room(counters, receiver.slots, options.number)
                 taker.adopt(snapshot, receiver.slots)
     except WireError as error:
-        print(f"worker {options.number}: the snapshot on disk is not usable: {error}", file=sys.stderr, flush=True)
+        complain(f"worker {options.number}: the snapshot on disk is not usable: {error}")
 
 
 def _make_room(counters: Counters, slots: int, number: int) -> None:
@@ -128,7 +129,7 @@ def _make_room(counters: Counters, slots: int, number: int) -> None:
     try:
         counters.grow(slots)
     except OSError as error:
-        print(f"worker {number}: counting in memory only: {error}", file=sys.stderr, flush=True)
+        complain(f"worker {number}: counting in memory only: {error}")
         counters.leave_disk()
 
 

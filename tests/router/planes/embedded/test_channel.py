@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -395,3 +397,22 @@ def test_a_successor_holds_what_lies_on_disk(stage: Stage, tmp_path: Path) -> No
     sender.say(*state_line(lines(stage, 3), adopted=["E-0a1b"]))
     assert {1000} == set(taker._plane.snapshot.shares)
     stage.loop.run_until_complete(taker._plane.close())
+
+
+def test_a_worker_catches_up_with_what_the_others_were_told(stage: Stage, tmp_path: Path) -> None:
+    """It may have stood still while the command went round; what is an order by now it leaves to control."""
+    taker = Taker(stage.plane, 3, lambda: None, tmp_path)
+    sender = Sender(stage, taker)
+    some = lines(stage)
+    sender.say(*state_line(some, adopted=["E-0a1c"]))
+    write(tmp_path, hold_of(json.loads(hold({"route": "r7"}))))
+    write(tmp_path, hold_of(json.loads(hold({"all": True}, "E-0a1c"))))
+
+    async def a_moment() -> None:
+        watching = asyncio.create_task(taker.watch())
+        while not stage.plane.snapshot.recalls("r7", ""):
+            await asyncio.sleep(0.01)
+        watching.cancel()
+
+    stage.loop.run_until_complete(a_moment())
+    assert {0: 1, 1000: 99} == Counter(stage.plane.snapshot.shares)

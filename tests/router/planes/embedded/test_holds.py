@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from router.core.hold import Hold
 from router.core.orders import Reach, Scope
-from router.planes.embedded.holds import read, remove, write
+from router.planes.embedded.holds import changed, read, remove, write
 
 ONE = Hold("E-aaaa", Scope(Reach.ALL), "errors", "kim", 2.0)
 OTHER = Hold("E-bbbb", Scope(Reach.ROUTE, "GET /v1/*"), "오류", "lee", 1.0)
@@ -54,3 +55,15 @@ def test_a_disk_that_cannot_says_so(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="E-aaaa"):
         write(tmp_path, ONE)
     assert ["E-aaaa.json", "holds"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_a_glance_tells_whether_there_is_something_new(tmp_path: Path) -> None:
+    """So that workers read only when somebody was told something."""
+    folder = tmp_path / "holds"
+    assert 0 == changed(folder)
+    write(folder, ONE)
+    before = changed(folder)
+    assert before == changed(folder) != 0
+    os.utime(folder, ns=(1, 1))
+    remove(folder, ("E-aaaa",))
+    assert 1 != changed(folder)
