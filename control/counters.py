@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from router.ports import Clock
-from router.telemetry import MAGIC, WORKER_SLOTS, RouteBlock, WorkerSlot
+from router.telemetry import MAGIC, WORKER_SLOTS, EndpointBlock, RouteBlock, WorkerSlot
 
 _BYTES: Final = 8
 _NAME: Final = re.compile(r"worker-(\d+)\.slots")
@@ -30,6 +30,10 @@ EVERY: Final = 2.0
 MINUTE: Final = 60.0
 PRESENT: Final = 10.0
 """Seconds over which a rate of the present is taken."""
+MARK: Final = 600.0
+"""Seconds for each of which the highest rate of legacy is remembered ..."""
+MARKS: Final = 144
+"""... so many times: a day."""
 
 
 class CounterFiles:
@@ -120,6 +124,23 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Peak:
+    """The highest rate of legacy, in requests a second, and how many seconds back that was looked at."""
+
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Of one route and side, this very moment: exchanges answered ever, under way, and open tunnels."""
+
+    answered: int
+    in_flight: int
+    tunnels: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Sample:
     at: float
     sums: Mapping[str, tuple[int, int]]
@@ -134,6 +155,8 @@ class RecentTraffic:
         self._blocks = blocks
         self._clock = clock
         self._samples: deque[_Sample] = deque()
+        self._marks: deque[tuple[float, float]] = deque(maxlen=MARKS)
+        """(when it began, the highest rate of legacy in it), oldest first."""
 
     async def run(self) -> None:
         """Takes samples until it is cancelled."""
@@ -154,6 +177,41 @@ class RecentTraffic:
         self._samples.append(_Sample(at, sums))
         while len(self._samples) > 2 and self._samples[1].at <= at - MINUTE:
             self._samples.popleft()
+        self._mark(at)
+
+    def _mark(self, at: float) -> None:
+        """The highest rate of legacy is remembered; of a moment's rush ten seconds are the measure."""
+        if len(self._samples) < 2:
+            return
+        rate = sum(each.legacy for each in self.rates().values())
+        if not self._marks or at - self._marks[-1][0] >= MARK:
+            self._marks.append((at, rate))
+        elif rate > self._marks[-1][1]:
+            self._marks[-1] = (self._marks[-1][0], rate)
+
+    def legacy_peak(self) -> Peak:
+        """The most that legacy served in the last day, or for as long as this process has been looking."""
+        if not self._marks:
+            return Peak(0.0, 0.0)
+        return Peak(max(rate for _, rate in self._marks), self._clock.elapsed() - self._marks[0][0])
+
+    def elapsed(self) -> float:
+        """Seconds since some moment, by the clock of the samples."""
+        return self._clock.elapsed()
+
+    def now(self, start: int, side: int, of: Collection[int]) -> Now:
+        """What a route's block says about one side at this moment; gauges of these workers only."""
+        half = RouteBlock.SIDE_REQUESTS
+        requests = self._files.block(start + RouteBlock.REQUESTS + side * half, half)
+        gauges = self._files.block(start + RouteBlock.IN_FLIGHT, RouteBlock.FALLBACKS - RouteBlock.IN_FLIGHT, of)
+        if gauges is None:
+            return Now(sum(requests or ()), 0, 0)
+        tunnels = gauges[RouteBlock.TUNNELS - RouteBlock.IN_FLIGHT + side]
+        return Now(sum(requests or ()), gauges[side], tunnels)
+
+    def endpoint_requests(self, start: int) -> int:
+        """How often an endpoint was asked, ever."""
+        return sum(self._files.block(start + EndpointBlock.REQUESTS, 1) or ())
 
     def _sides(self, start: int) -> tuple[int, int] | None:
         half = RouteBlock.SIDE_REQUESTS
@@ -190,7 +248,6 @@ GAUGES: Final = frozenset(
         WorkerSlot.PID,
         WorkerSlot.CONNECTIONS,
         WorkerSlot.LONGEST_STALL_US,
-        WorkerSlot.REPEATS_ACTIVE,
     }
 )
 """Slots of a worker that are not counters."""

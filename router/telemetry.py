@@ -94,8 +94,6 @@ class WorkerSlot(IntEnum):
     LONGEST_STALL_US = 19
     """A gauge: the longest turn of the event loop spent on taking in a snapshot."""
     STALE_RETRIES = 20
-    REPEATS_ACTIVE = 21
-    """A gauge."""
 
 
 WORKER_SLOTS: Final = 64

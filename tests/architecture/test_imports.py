@@ -36,6 +36,7 @@ PURE_MODULES = {
     "fractions",
     "functools",
     "hashlib",
+    "hmac",
     "heapq",
     "ipaddress",
     "itertools",

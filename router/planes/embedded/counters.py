@@ -16,7 +16,6 @@ _BYTES: Final = 8
 _GAUGES: Final = (
     WorkerSlot.CONNECTIONS,
     WorkerSlot.REVISION,
-    WorkerSlot.REPEATS_ACTIVE,
     WorkerSlot.LONGEST_STALL_US,
 )
 

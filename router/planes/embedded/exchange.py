@@ -63,6 +63,8 @@ class Exchange:
     """A `Reason`; the default is UNLISTED."""
     status: int = 0
     """What the client was told; 0 while it was told nothing."""
+    site: str = ""
+    """Where the endpoint is, if its upstream names its places."""
     tunnel: bool = False
 
     _prepared: bool = False
@@ -245,6 +247,7 @@ class Exchange:
         if elsewhere is not None:
             self._move_to(_LEGACY, int(elsewhere))
             return None
+        self.site = site
         return destination.sites[site]
 
     def _move_to(self, side: Side, reason: int) -> None:

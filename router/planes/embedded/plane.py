@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.core.attempt import in_budget
 from router.core.override import permits
-from router.core.wire import endpoint_key
 from router.planes.embedded.deadlines import Wheel
 from router.planes.embedded.heads import Memory
 from router.planes.embedded.pools import PoolStore
@@ -51,6 +50,8 @@ class Plane:
         """Of these, how many are being tried again."""
         self.clients: set[ClientConnection] = set()
         self.tunnels: set[Exchange] = set()
+        self._recalled: dict[Exchange, asyncio.TimerHandle] = {}
+        """Tunnels that will be closed, and when."""
         self.date_line = b""
         self.override_key = b""
         """Signs permissions to choose a side; empty: nobody may by token."""
@@ -71,27 +72,20 @@ class Plane:
         self.ready = True
         self.counters.slots[WorkerSlot.REVISION] = snapshot.revision
         if changed:
-            self.pools.keep_only(
-                {
-                    endpoint_key(upstream.name, endpoint)
-                    for upstream in snapshot.settings.upstreams.values()
-                    for endpoint in upstream.endpoints
-                }
-            )
+            self.pools.keep_only(snapshot.destinations)
         self._recall_tunnels(snapshot)
 
     def _recall_tunnels(self, snapshot: Snapshot) -> None:
-        """Tunnels on the new side of a route that was rolled back drain; after a while they are closed."""
+        """Tunnels on a new side that is held drain, and after a while they are closed; a resume lets them be."""
         drain = snapshot.settings.limits.tunnel_drain
-        if drain == inf:
-            return
         for exchange in self.tunnels:
-            if exchange.on_new and snapshot.rolled_back(exchange.entry.name):
-                self.loop.call_later(drain, self._close_recalled, exchange)
-
-    def _close_recalled(self, exchange: Exchange) -> None:
-        if exchange in self.tunnels and self.snapshot.rolled_back(exchange.entry.name):
-            exchange.cut_tunnel()
+            recalled = exchange.on_new and snapshot.recalls(exchange.entry.name, exchange.site)
+            timer = self._recalled.get(exchange)
+            if recalled and timer is None and drain != inf:
+                self._recalled[exchange] = self.loop.call_later(drain, exchange.cut_tunnel)
+            elif not recalled and timer is not None:
+                timer.cancel()
+                del self._recalled[exchange]
 
     # ------------------------------------------------------------------ connections
 
@@ -126,6 +120,9 @@ class Plane:
         """A tunnel is closed."""
         if exchange in self.tunnels:
             self.tunnels.discard(exchange)
+            timer = self._recalled.pop(exchange, None)
+            if timer is not None:
+                timer.cancel()
             self.count(exchange.entry.block + RouteBlock.TUNNELS + exchange.side, -1)
 
     def in_budget(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, final
 
 from router.core.attempt import Stage
@@ -208,10 +208,18 @@ class PoolStore:
             pool = self._pools[key] = EndpointPool(self._plane, key, endpoint, settings.blocks[key])
         return pool
 
-    def keep_only(self, keys: set[str]) -> None:
-        """Retire the pools of endpoints that are not named any more, and take back those that are again."""
-        for key in [key for key in self._pools if key not in keys]:
-            self._pools.pop(key).retire()
+    def keep_only(self, destinations: Iterable[Destination]) -> None:
+        """Retire all pools but those of these destinations.
+
+        A pool that was retired while these were being built, for the sake of another snapshot, is taken back.
+        """
+        kept = {pool.key: pool for one in destinations for pools in one.sites.values() for pool in pools}
+        for key, pool in self._pools.items():
+            if kept.get(key) is not pool:
+                pool.retire()
+        for pool in kept.values():
+            pool.retired = False
+        self._pools = kept
 
     def all(self) -> list[EndpointPool]:
         """Every pool in use."""

@@ -81,6 +81,8 @@ class Snapshot:
         self.matcher: Matcher[RouteEntry] = Matcher()
         self.entries: list[RouteEntry] = []
         self.by_name: dict[str, RouteEntry] = {}
+        self.destinations: tuple[Destination, ...] = ()
+        """All of them; their pools live as long as this is in force."""
         self.networks: tuple[Any, ...] = ()
         self.subject_names: frozenset[bytes] = frozenset()
         self.shares: list[int] = []
@@ -109,6 +111,7 @@ class Snapshot:
         other.matcher = self.matcher
         other.entries = self.entries
         other.by_name = self.by_name
+        other.destinations = self.destinations
         other.networks = self.networks
         other.subject_names = self.subject_names
         other.shares = shares
@@ -135,10 +138,18 @@ class Snapshot:
         """The hash of everything in force, from what is at hand here."""
         return content_hash(self.structure, self.shares, self.causes, self.held_sites, self.drained_sites)
 
-    def rolled_back(self, name: str) -> bool:
-        """Is this route held on legacy, or gone?"""
+    def recalls(self, name: str, site: str) -> bool:
+        """Must what is open to the new side of this route, at this site, come to an end?
+
+        So it is when an operator holds the route on legacy, or the site, or when the route is gone.
+        """
         entry = self.by_name.get(name)
-        return entry is None or self.causes[entry.index] == Cause.ROLLBACK
+        if entry is None or site in self.held_sites or site in self.drained_sites:
+            return True
+        return self.causes[entry.index] in _HELD and not self.shares[entry.index]
+
+
+_HELD = frozenset({int(Cause.ROLLBACK), int(Cause.PIN)})
 
 
 class WireError(ValueError):
@@ -215,6 +226,7 @@ class Receiver:
         building.networks = tuple(ip_network(network, strict=False) for network in settings.trusted)
         for name in settings.upstreams:
             self._destinations[name] = self._pools.destination(settings, name)
+        building.destinations = tuple(self._destinations.values())
         nobody = Route(
             name="unlisted", path="/", legacy=settings.legacy, timeouts=settings.timeouts, expose=settings.expose
         )

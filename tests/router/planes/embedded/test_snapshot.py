@@ -115,12 +115,21 @@ def test_trust_is_a_question_of_networks(address: str, trusted: bool) -> None:
     assert not made(table()).trusts(address)
 
 
-def test_a_route_is_rolled_back_by_its_cause_or_by_being_gone() -> None:
-    """A weight of 0 is no rollback."""
+def test_what_is_held_on_legacy_or_gone_is_recalled() -> None:
+    """A weight of 0 recalls nothing: it is about new requests."""
     snapshot = made(BIG, rollback("r3"))
-    assert snapshot.rolled_back("r3")
-    assert not snapshot.rolled_back("r0")
-    assert snapshot.rolled_back("never heard of")
+    assert snapshot.recalls("r3", "")
+    assert not snapshot.recalls("r0", "")
+    assert snapshot.recalls("never heard of", "")
+
+
+def test_what_is_at_a_held_or_drained_site_is_recalled() -> None:
+    """Whatever its route says."""
+    snapshot = made(BIG)
+    snapshot.take_sites({"held_sites": ["here"], "drained_sites": ["there"]})
+    assert snapshot.recalls("r0", "here")
+    assert snapshot.recalls("r0", "there")
+    assert not snapshot.recalls("r0", "elsewhere")
 
 
 # ------------------------------------------------------------------------------------------------------- deltas
