@@ -1,12 +1,15 @@
 """The engine of changes: what is declared, what was ordered, and what all workers have in force.
 
     load      a routes.yaml takes force, whole or not at all
-    weight    a share for some routes         rollback    legacy for a scope         resume    lifts an order
+    give      an order: a weight, a rollback, a pin, a cap, a freeze, a drain
+    resume    lifts an order            confirm   an order or a file that was on trial stays
+    restore   orders and routes.yaml as they were at a revision
+    expire    what has had its time ends
 
-Every change walks the same way: decide (pure, in `router.core`), record, aim the fleet, wait for its word.  One
-change at a time; a rollback goes before those that wait.  A weight that cannot be recorded is refused; a rollback
-holds anyway and is recorded as soon as the store answers again.  What is in force is only ever computed from the
-table and the orders, so the three cannot disagree.
+Every change walks the same way: decide (pure, in `router.core`), ask the safety rules, record, aim the fleet, wait for
+its word.  One change at a time; a rollback goes before those that wait.  A weight that cannot be recorded is refused; a
+rollback holds anyway and is recorded as soon as the store answers again.  What is in force is only ever computed from
+the table and the orders, so the three cannot disagree.
 
 This module knows no socket, no SQL and no YAML: it speaks to `router.ports`.
 """
@@ -14,51 +17,79 @@ This module knows no socket, no SQL and no YAML: it speaks to `router.ports`.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Final
 
+from router.answers import Change, Difference, Plan, Refusal, SourceState, not_recorded, not_started, refusal
 from router.core.adopt import place_hold
-from router.core.diff import diff
-from router.core.guard import mass_removal
 from router.core.hold import Hold
-from router.core.model import Table
-from router.core.orders import EffectiveState, Kind, Order, Scope, effective, supersede
-from router.core.place import Objection, Placed, Stamp, lift, place_rollback, place_weight
-from router.core.units import write_percent
-from router.core.wire import Blocks, delta_line, state_hash
+from router.core.lapses import due, restored, revived, soon
+from router.core.model import PPM, Safety, Side, Table
+from router.core.orders import EffectiveState, Kind, Order, Reach, Scope, effective, supersede
+from router.core.place import (
+    Objection,
+    Placed,
+    Stamp,
+    lift,
+    place_cap,
+    place_drain,
+    place_freeze,
+    place_pin,
+    place_rollback,
+    place_weight,
+)
+from router.core.place import confirm as place_confirm
+from router.core.safety import Facts, Rise, Rule, check, percent, steps
+from router.core.wire import Blocks
 from router.events import Event, EventName, Events, Subscription
+from router.forecast import difference, plan
 from router.ports import (
-    AuditEntry,
     Changes,
     Clock,
     Compiled,
     Compiler,
     Confirmation,
+    FileState,
     Fleet,
     LastGood,
+    Past,
     Problems,
     Revision,
     RouteChange,
+    State,
     Store,
     StoreError,
-    Target,
     Traffic,
     WorkerState,
     Write,
 )
-from router.recorder import Recorder
+from router.recorder import Recorder, Saving
+from router.steps import (
+    Decided,
+    Force,
+    Wanted,
+    Who,
+    at_most,
+    compare,
+    decide,
+    headline,
+    whole_target,
+    with_overridden,
+)
 from router.turns import Turns
 
 __all__ = [
     "Change",
     "Changes",
     "Confirmation",
+    "Difference",
     "Event",
     "EventName",
     "Live",
+    "Plan",
     "Refusal",
     "Revision",
     "RouteChange",
@@ -74,12 +105,16 @@ RETRY: Final = 1.0
 """Seconds between two attempts to record what the store has refused."""
 REMEMBERED: Final = 200
 """Revisions kept in memory."""
-SHOWN: Final = 200
-"""Readable lines of a revision; the machine form names every route."""
 LOGGED: Final = 10
-"""Of them, in one event."""
+"""Readable lines of a revision in one event."""
 HOLDS_KNOWN: Final = 1000
 """Adopted holds that are remembered, so that none is adopted twice."""
+LONGEST: Final = 366 * 86400.0
+"""Seconds for which an order may be given."""
+THE_FILE: Final = "file"
+"""The name by which a routes.yaml that is on trial is confirmed."""
+REMOVAL: Final = "mass-removal"
+"""The guard against vanished routes is overridden like the safety rules, by this name."""
 
 Selector = Scope
 """Which routes a weight is for: `Scope(Reach.ROUTE, "GET /v1/*")`, `Scope(Reach.GROUP, "catalog")`."""
@@ -90,135 +125,17 @@ Place = Callable[[Table, Sequence[Order], Stamp], Placed | Objection]
 INSIST: Final = "if that is meant, load it with --allow-removal"
 
 
-# ------------------------------------------------------------------------------------------------- answers
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change that is in force."""
-
-    order: Order | None
-    """The order that was given or lifted."""
-    already: bool
-    """It was in force before; nothing changed."""
-    revision: int
-    confirmed: bool
-    workers: tuple[Confirmation, ...]
-    routes: tuple[RouteChange, ...]
-    persisted: bool
-    ms: float
-    """From the call to the answer."""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A change that is not in force, nor any part of it."""
-
-    code: str
-    status: int
-    """The HTTP status that says the same."""
-    detail: str
-    instead: str = ""
-    problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SourceState:
-    """How the watched routes.yaml is."""
-
-    path: str
-    status: str = "ok"
-    """`ok`, `refused` or `missing`; the last good stays in force in the latter two."""
-    problems: tuple[str, ...] = ()
-    last_good_at: float = 0.0
-    notes: tuple[str, ...] = ()
-
-
-STATUS: Final[Mapping[str, int]] = {
-    "invalid": 422,
-    "mass-removal": 409,
-    "missing": 422,
-    "no-new-side": 409,
-    "not-started": 503,
-    "stale-revision": 412,
-    "storage": 503,
-    "unknown-group": 404,
-    "unknown-order": 404,
-    "unknown-route": 404,
-    "unknown-site": 404,
-}
-
-
-def _refusal(code: str, detail: str, instead: str = "", problems: tuple[str, ...] = ()) -> Refusal:
-    return Refusal(code, STATUS[code], detail, instead, problems)
-
-
-def _not_recorded() -> Refusal:
-    return _refusal(
-        "storage", "the change could not be recorded, so it is not in force", "see the state directory's disk"
-    )
-
-
-# -------------------------------------------------------------------------------------------------- engine
-
-
-@dataclass(frozen=True, slots=True)
-class _Force:
-    """Everything that is in force at one moment."""
-
-    compiled: Compiled
-    orders: tuple[Order, ...]
-    state: EffectiveState
-    revision: int
-    digest: str
-    adopted: tuple[str, ...] = ()
-    """The holds of which the workers have been told that they are orders."""
-
-    def shares(self) -> dict[str, int]:
-        """By route name."""
-        return {
-            route.name: entry.share for route, entry in zip(self.compiled.table.routes, self.state.routes, strict=True)
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class _Who:
-    """Who wants a change, by which way, and why."""
-
-    actor: str
-    source: str
-    reason: str
-    action: str
-    target: str
-    hold: str = ""
-    """The hold that becomes an order."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A change that is decided but not yet in force."""
-
-    force: _Force
-    revision: Revision
-    audit: AuditEntry
-    target: Target
+def utc(at: float, _zone: str) -> tuple[int, int]:
+    """Weekday (0 is Monday) and minute of the day, for those who have no other clock."""
+    return int(at // 86400 + 3) % 7, int(at % 86400) // 60
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     """A routes.yaml that is in force; no step: it was before."""
 
-    step: _Step | None
+    step: Decided | None
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Comparison:
-    """What a table that was loaded means for the one in force."""
-
-    lines: tuple[str, ...]
-    removal: tuple[str, ...]
 
 
 class Live:
@@ -235,25 +152,33 @@ class Live:
         path: str = "routes.yaml",
         patience: float = PATIENCE,
         events: Events | None = None,
+        checker: Compiler | None = None,
+        local: Callable[[float, str], tuple[int, int]] = utc,
     ) -> None:
+        """`checker` compiles what is only asked about; `local` tells weekday and minute of a time in a time zone."""
         self.events = events or Events(clock.now)
         self._store = store
         self._fleet = fleet
         self._compiler = compiler
+        self._checker = checker or compiler
         self._clock = clock
+        self._local = local
         self._traffic = traffic
         self._patience = patience
         self._turns = Turns()
         self._loading = asyncio.Lock()
-        self._force: _Force | None = None
+        self._force: Force | None = None
         self._orders: tuple[Order, ...] = ()
         self._last_order = 0
         self._adopted: tuple[str, ...] = ()
         """Holds that are orders by now, or were."""
+        self._file = FileState()
         self._last: Revision | None = None
         self._history: dict[int, Revision] = {}
         self._recorder = Recorder(store, self.events)
         self._seen: bytes | None = None
+        self._warned: set[tuple[str, str, float | None]] = set()
+        """What people have been told about orders that end."""
         self.source = SourceState(path)
         self.reloads: Counter[str] = Counter()
         """How often a routes.yaml was `ok`, `unchanged` or `refused`."""
@@ -267,7 +192,7 @@ class Live:
         return self._force is not None
 
     @property
-    def _now(self) -> _Force:
+    def _now(self) -> Force:
         if self._force is None:
             raise RuntimeError("nothing is in force yet")
         return self._force
@@ -278,8 +203,13 @@ class Live:
         return self._now.compiled
 
     @property
+    def text(self) -> bytes:
+        """The routes.yaml in force, as it was written."""
+        return self._now.text
+
+    @property
     def table(self) -> Table:
-        return self._now.compiled.table
+        return self._now.table
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -323,13 +253,23 @@ class Live:
         try:
             return list(await self._store.history(limit, before))
         except StoreError as error:
-            return _refusal("storage", str(error))
+            return refusal("storage", str(error))
+
+    async def recall(self, number: int) -> Past | Refusal:
+        """One revision, with the orders and the routes.yaml that were in force, if they are kept."""
+        try:
+            past = await self._store.recall(number)
+        except StoreError as error:
+            return refusal("storage", str(error))
+        if past is None:
+            return refusal("unknown-revision", f"there is no revision {number}", "see `strangler history`")
+        return past
 
     def subscribe(self) -> Subscription:
         """Events from now on.  Close it, or use it as a context manager."""
         return self.events.subscribe()
 
-    # -- changes ------------------------------------------------------------------------------------
+    # -- starting and loading -----------------------------------------------------------------------
 
     async def start(self, data: bytes | None, trouble: str = "", *, allow_removal: bool = False) -> Refusal | None:
         """Takes up what the store knows, then the file; None once something is in force.
@@ -342,15 +282,19 @@ class Live:
         self._history = {revision.number: revision for revision in saved.revisions}
         self._last = saved.revisions[0] if saved.revisions else None
         self._adopted = tuple(made for revision in reversed(saved.revisions) for made in revision.changes.adopted)
+        self._file = saved.file
         if saved.last_good is not None and saved.last_good.text != data:
-            await self._restore(saved.last_good)
+            await self._take_up(saved.last_good)
+        if self._force is not None and data is not None and _digest(data) == self._file.aside:
+            self._seen = data
+            self._set_aside(self._file.why)
+            return None
         if data is None:
             self.missing(trouble)
-            answer: _Loaded | Refusal = _refusal("missing", trouble)
+            answer: _Loaded | Refusal = refusal("missing", trouble)
         else:
-            answer = await self._load(
-                data, _Who("file", "file", "", "load", self.source.path), allow_removal, watched=True
-            )
+            who = Who("file", "file", "", "load", self.source.path)
+            answer = await self._load(data, who, allow_removal, watched=True)
         if isinstance(answer, _Loaded):
             return None
         if self._force is None:
@@ -360,11 +304,11 @@ class Live:
         )
         return None
 
-    async def _restore(self, last_good: LastGood) -> None:
+    async def _take_up(self, last_good: LastGood) -> None:
         compiled = await self._compiler.compile(last_good.text)
         if isinstance(compiled, Compiled):
-            who = _Who("control", "restore", "the last good routes.yaml after a restart", "restore", "routes.yaml")
-            await self._put_in_force(compiled, last_good, who, allow_removal=True)
+            who = Who("control", "restore", "the last good routes.yaml after a restart", "restore", "routes.yaml")
+            await self._put_in_force(compiled, last_good, who, allow_removal=True, file=self._file)
             self.source = replace(self.source, last_good_at=last_good.at)
 
     async def load(
@@ -376,28 +320,30 @@ class Live:
         reason: str = "",
         allow_removal: bool = False,
         watched: bool = False,
+        override: Mapping[str, str] | None = None,
     ) -> Change | Refusal:
         """A routes.yaml takes force, or is refused whole; what is in force stays then.
 
         `watched`: these are the bytes of the watched file, so their problems are the file's state until it is mended.
+        With `safety.confirm` it is on trial: unless it is confirmed in time, what was in force before is so again.
         """
         began = self._clock.elapsed()
-        who = _Who(actor, source, reason, "load", self.source.path)
-        loaded = await self._load(data, who, allow_removal, watched=watched)
+        who = Who(actor, source, reason, "load", self.source.path, override=override or {})
+        if (objection := _bad_override(who)) is not None:
+            return objection
+        loaded = await self._load(data, who, allow_removal or REMOVAL in who.override, watched=watched)
         if isinstance(loaded, Refusal):
             return loaded
-        target = _whole_target(self._now) if loaded.step is None else loaded.step.target
-        workers = await self._fleet.confirmed(target, self._patience)
-        return self._answer(who, loaded.step, None, workers, began, persisted=self.persisted, notes=loaded.notes)
+        return await self._answered(who, loaded.step, None, began, loaded.notes)
 
-    async def _load(self, data: bytes, who: _Who, allow_removal: bool, *, watched: bool) -> _Loaded | Refusal:
+    async def _load(self, data: bytes, who: Who, allow_removal: bool, *, watched: bool) -> _Loaded | Refusal:
         async with self._loading:
             if watched:
                 self._seen = data
             compiled = await self._compiler.compile(data)
             if isinstance(compiled, Problems):
-                refusal = _refusal("invalid", "routes.yaml has problems", "", compiled.lines)
-                return self._refused(refusal, compiled.notes, watched=watched)
+                refused = refusal("invalid", "routes.yaml has problems", "", compiled.lines)
+                return self._refused(refused, compiled.notes, watched=watched)
             good = LastGood(data, self._clock.now())
             step = await self._put_in_force(compiled, good, who, allow_removal=allow_removal)
             if isinstance(step, Refusal):
@@ -405,9 +351,9 @@ class Live:
             self._loaded(compiled, good, step, who)
             return _Loaded(step, compiled.notes)
 
-    def _loaded(self, compiled: Compiled, good: LastGood, step: _Step | None, who: _Who) -> None:
+    def _loaded(self, compiled: Compiled, good: LastGood, step: Decided | None, who: Who) -> None:
         self.reloads["unchanged" if step is None else "ok"] += 1
-        self.source = replace(self.source, last_good_at=good.at, notes=compiled.notes)
+        self.source = replace(self.source, last_good_at=good.at, notes=compiled.notes, until=self._trial_until())
         if good.text == self._seen:
             self.source = replace(self.source, status="ok", problems=())
         self.events.tell(
@@ -416,37 +362,137 @@ class Live:
             revision=self.revision,
             actor=who.actor,
             routes=len(compiled.table.routes),
-            changes=_at_most(step.revision.changes.lines, LOGGED) if step else (),
-            notes=_at_most(compiled.notes, LOGGED),
+            changes=at_most(step.revision.changes.lines, LOGGED) if step else (),
+            notes=at_most(compiled.notes, LOGGED),
+            until=self.source.until,
         )
 
+    def missing(self, why: str) -> None:
+        """The file cannot be read: said aloud, once per reason; what is in force stays."""
+        if self.source.status == "missing" and self.source.problems == (why,):
+            return
+        self.source = replace(self.source, status="missing", problems=(why,))
+        self.reloads["refused"] += 1
+        self.events.tell(EventName.MISSING, path=self.source.path, why=why)
+
+    # -- orders -------------------------------------------------------------------------------------
+
+    async def give(
+        self,
+        kind: Kind,
+        scope: Scope,
+        *,
+        reason: str,
+        actor: str,
+        share: int | None = None,
+        side: Side | None = None,
+        lasts: float | None = None,
+        trial: float | None = None,
+        override: Mapping[str, str] | None = None,
+        expected: int | None = None,
+    ) -> Change | Refusal:
+        """An order of any kind; `share` (ppm) for a weight or a cap, `side` for a pin.
+
+        After `lasts` seconds it ends; after `trial` seconds too, unless somebody confirms it.  A rollback never ends by
+        itself: when its time has come it is overdue.  `override` names safety rules that shall not refuse it, with a
+        reason each.
+        """
+        who = Who(
+            actor,
+            "order",
+            reason,
+            kind.value,
+            str(scope),
+            lasts=lasts if trial is None else trial,
+            trial=trial is not None,
+            override=override or {},
+        )
+        if (objection := _bad_times(kind, lasts, trial) or _bad_override(who)) is not None:
+            return self._objected(who, objection)
+        if kind in {Kind.WEIGHT, Kind.CAP} and share is None:
+            return self._objected(who, refusal("invalid", f"a {kind} needs a share", "give a percentage from 0 to 100"))
+        if kind is Kind.PIN and side is None:
+            return self._objected(who, refusal("invalid", "a pin needs a side", "say legacy or new"))
+        if kind is Kind.DRAIN and scope.reach is not Reach.SITE:
+            return self._objected(who, refusal("invalid", "only a site can be drained", "name a site"))
+        again = (lambda other: _placing(kind, scope, other, side)) if kind is Kind.WEIGHT else None
+        return await self._order(_placing(kind, scope, share or 0, side), who, expected, again)
+
     async def weight(
-        self, selector: Selector, share: int, *, reason: str, actor: str, expected: int | None = None
+        self,
+        selector: Selector,
+        share: int,
+        *,
+        reason: str,
+        actor: str,
+        lasts: float | None = None,
+        trial: float | None = None,
+        override: Mapping[str, str] | None = None,
+        expected: int | None = None,
     ) -> Change | Refusal:
         """A share (ppm) for all routes that the selector speaks of and that have a new side."""
+        return await self.give(
+            Kind.WEIGHT,
+            selector,
+            share=share,
+            reason=reason,
+            actor=actor,
+            lasts=lasts,
+            trial=trial,
+            override=override,
+            expected=expected,
+        )
 
-        def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
-            return place_weight(table, orders, selector, share, stamp)
-
-        return await self._order(place, _Who(actor, "order", reason, "weight", str(selector)), expected)
-
-    async def rollback(self, scope: Scope, *, reason: str, actor: str, expected: int | None = None) -> Change | Refusal:
+    async def rollback(
+        self,
+        scope: Scope,
+        *,
+        reason: str,
+        actor: str,
+        lasts: float | None = None,
+        override: Mapping[str, str] | None = None,
+        expected: int | None = None,
+    ) -> Change | Refusal:
         """Legacy for everything in the scope, at once, whatever the store says."""
-
-        def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
-            return place_rollback(table, orders, scope, stamp)
-
-        return await self._order(place, _Who(actor, "order", reason, "rollback", str(scope)), expected)
+        return await self.give(
+            Kind.ROLLBACK,
+            scope,
+            reason=reason,
+            actor=actor,
+            lasts=lasts,
+            override=override,
+            expected=expected,
+        )
 
     async def resume(
-        self, order_id: str, *, reason: str, actor: str, share: int | None = None, expected: int | None = None
+        self,
+        order_id: str,
+        *,
+        reason: str,
+        actor: str,
+        share: int | None = None,
+        override: Mapping[str, str] | None = None,
+        expected: int | None = None,
     ) -> Change | Refusal:
         """Lifts an order; with a share (ppm), a weight takes its place in the same step."""
 
-        def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
-            return lift(table, orders, order_id, share, stamp)
+        def lifting(share: int | None) -> Place:
+            return lambda table, orders, stamp: lift(table, orders, order_id, share, stamp)
 
-        return await self._order(place, _Who(actor, "order", reason, "resume", order_id), expected)
+        who = Who(actor, "order", reason, "resume", order_id, override=override or {})
+        if (objection := _bad_override(who)) is not None:
+            return self._objected(who, objection)
+        return await self._order(lifting(share), who, expected, lifting)
+
+    async def confirm(self, order_id: str, *, reason: str, actor: str) -> Change | Refusal:
+        """An order that is on trial stays; so does a routes.yaml, whose name here is "file"."""
+        if order_id == THE_FILE:
+            return await self._confirm_file(reason, actor)
+
+        def place(_table: Table, orders: Sequence[Order], _stamp: Stamp) -> Placed | Objection:
+            return place_confirm(orders, order_id)
+
+        return await self._order(place, Who(actor, "order", reason, "confirm", order_id), None)
 
     async def adopt(self, holds: Sequence[Hold]) -> tuple[str, ...]:
         """Makes rollback orders of what the workers were told while nobody was here; the ids that are recorded by now.
@@ -460,18 +506,434 @@ class Live:
                 def place(_table: Table, orders: Sequence[Order], stamp: Stamp, hold: Hold = hold) -> Placed:
                     return place_hold(orders, hold, stamp.number)
 
-                who = _Who(hold.actor, "emergency", hold.reason, "rollback", str(hold.scope), hold.id)
+                who = Who(hold.actor, "emergency", hold.reason, "rollback", str(hold.scope), hold.id)
                 if isinstance(await self._order(place, who, None), Change):
                     self._adopted = (*self._adopted[-HOLDS_KNOWN:], hold.id)
         return () if self._recorder.dirty else tuple(hold.id for hold in holds if hold.id in self._adopted)
 
-    def missing(self, why: str) -> None:
-        """The file cannot be read: said aloud, once per reason; what is in force stays."""
-        if self.source.status == "missing" and self.source.problems == (why,):
+    # -- time and the past --------------------------------------------------------------------------
+
+    async def expire(self) -> None:
+        """Ends what has had its time.  To be called every second or so."""
+        if self._force is None:
             return
-        self.source = replace(self.source, status="missing", problems=(why,))
-        self.reloads["refused"] += 1
-        self.events.tell(EventName.MISSING, path=self.source.path, why=why)
+        if self._file.back_to and self._file.until <= self._clock.now():
+            await self._take_back()
+        self._warn()
+        if any(order.overdue(self._clock.now()) for order in self._orders):
+            await self._lapse()
+
+    async def _lapse(self) -> None:
+        async with self._turns.turn():
+            now = self._clock.now()
+            found = due(self.table, self._orders, now)
+            for order in found.overdue:
+                self._tell_once(EventName.OVERDUE, order)
+            if not found.gone:
+                return
+            names = ", ".join(order.id for order in found.gone)
+            who = Who("control", "expiry", "their time has come", "expire", names)
+            lines = tuple(_ending(order) for order in found.gone)
+            step = self._step(self._now.compiled, found.kept, who, Changes(lines, order=found.gone[0].id))
+            saving = self._recorder.begin(self._write_of(step), keep=True)
+            self._take(step)
+        await self._recorder.saved(saving)
+        for order in found.gone:
+            self.events.tell(
+                EventName.LAPSED, order=order.id, provisional=order.provisional, revision=step.revision.number
+            )
+
+    def _warn(self) -> None:
+        for order in soon(self._orders, self._clock.now()):
+            self._tell_once(EventName.ENDS_SOON, order)
+
+    def _tell_once(self, name: str, order: Order) -> None:
+        told = (name, order.id, order.expires)
+        if told not in self._warned:
+            self._warned.add(told)
+            scope, actor, at = str(order.scope), order.actor, order.expires
+            self.events.tell(name, order=order.id, kind=order.kind.value, scope=scope, actor=actor, at=at)
+
+    async def restore(
+        self,
+        number: int,
+        *,
+        reason: str,
+        actor: str,
+        override: Mapping[str, str] | None = None,
+        expected: int | None = None,
+    ) -> Change | Refusal:
+        """Orders and routes.yaml as they were at a revision become a new one; rollbacks and freezes in force stay.
+
+        The watched file says something else then: it is left alone, and does not take force at the next start either,
+        until somebody edits it.
+        """
+        began = self._clock.elapsed()
+        who = Who(actor, "restore", reason, "restore", str(number), override=override or {})
+        objection = _bad_override(who) or _reasonless(reason)
+        if objection is not None:
+            return self._objected(who, objection)
+        if self._force is None:
+            return not_started()
+        state = await self._state_of(number)
+        if isinstance(state, Refusal):
+            return self._objected(who, state)
+
+        def then(orders: Sequence[Order]) -> tuple[Order, ...]:
+            return restored(orders, state.orders, self._clock.now())
+
+        why = f"revision {number} was restored over it by {actor}; edit the file to go on from it"
+        step = await self._replace_file(state, then, who, why, expected)
+        if isinstance(step, Refusal):
+            return self._objected(who, step)
+        self.events.tell(EventName.RESTORED, number=number, revision=self.revision, actor=actor, reason=reason)
+        return await self._answered(who, step, None, began, ())
+
+    async def _state_of(self, number: int) -> State | Refusal:
+        past = await self.recall(number)
+        if isinstance(past, Refusal):
+            return past
+        if past.state is None:
+            return refusal("not-kept", f"what was in force at revision {number} is not kept any more")
+        return past.state
+
+    async def _replace_file(
+        self,
+        state: State,
+        then: Callable[[Sequence[Order]], tuple[Order, ...]],
+        who: Who,
+        why: str,
+        expected: int | None = None,
+    ) -> Decided | Refusal | None:
+        """An old routes.yaml takes force over the one that lies in the watched file."""
+        async with self._loading:
+            compiled = await self._compiler.compile(state.text)
+            if isinstance(compiled, Problems):
+                return refusal("invalid", "its routes.yaml has problems today", "", compiled.lines)
+            aside = self._seen is not None and self._seen != state.text
+            step = await self._put_in_force(
+                compiled,
+                LastGood(state.text, self._clock.now()),
+                who,
+                allow_removal=REMOVAL in who.override or who.source == "expiry",
+                then=then,
+                file=FileState(aside=_digest(self._seen), why=why) if aside and self._seen else FileState(),
+                expected=expected,
+            )
+            if not isinstance(step, Refusal):
+                self.source = replace(self.source, notes=compiled.notes, last_good_at=self._clock.now(), until=None)
+                if aside:
+                    self._set_aside(why)
+            return step
+
+    def _set_aside(self, why: str) -> None:
+        """The watched file is not what is in force, and somebody wanted it so."""
+        self.source = replace(self.source, status="refused", problems=(f"{self._file_name}: {why}",), until=None)
+        self.events.tell(EventName.REFUSED, path=self.source.path, code="set-aside", detail=why, problems=(why,))
+
+    async def _take_back(self) -> None:
+        """Nobody has confirmed the routes.yaml: the one before takes force again, orders given since stay."""
+        back_to = self._file.back_to
+        state = await self._state_of(back_to)
+        if isinstance(state, Refusal):
+            self.events.tell(EventName.STORE_FAILED, why=f"revision {back_to} cannot be read: {state.detail}")
+            return  # and it is tried again with the next call
+        gone = [pair for n, rev in self._history.items() if n > back_to for pair in rev.changes.superseded]
+
+        def then(orders: Sequence[Order]) -> tuple[Order, ...]:
+            return revived(orders, state.orders, gone)
+
+        why = (
+            f"nobody confirmed it in time, so that of revision {back_to} is in force again; edit the file to try again"
+        )
+        who = Who("control", "expiry", "nobody confirmed the routes.yaml in time", "expire", THE_FILE)
+        step = await self._replace_file(state, then, who, why)
+        if isinstance(step, Decided):
+            self.events.tell(EventName.TAKEN_BACK, revision=step.revision.number, back_to=back_to)
+
+    async def _confirm_file(self, reason: str, actor: str) -> Change | Refusal:
+        began = self._clock.elapsed()
+        who = Who(actor, "order", reason, "confirm", THE_FILE)
+        async with self._turns.turn():
+            if self._force is None or not self._file.back_to:
+                return self._objected(who, refusal("unknown-order", "no routes.yaml is on trial"))
+            changes = Changes((f"routes.yaml is confirmed, {self._file.back_to} is no longer to be gone back to",))
+            step = self._step(self._now.compiled, self._orders, who, changes)
+            write = replace(self._write_of(step), file=FileState())
+            if not await self._recorder.saved(self._recorder.begin(write, keep=False)):
+                return self._objected(who, not_recorded())
+            self._file = FileState()
+            self._take(step)
+        self.source = replace(self.source, until=None)
+        self.events.tell(EventName.KEPT, order=THE_FILE, actor=actor, reason=reason, revision=step.revision.number)
+        return await self._answered(who, step, None, began, ())
+
+    def _trial_until(self) -> float | None:
+        return self._file.until if self._file.back_to else None
+
+    async def plan(self, data: bytes) -> Plan | Refusal:
+        """What this routes.yaml would change if it were loaded now; nothing is."""
+        if self._force is None:
+            return not_started()
+        compiled = await self._checker.compile(data)
+        if isinstance(compiled, Problems):
+            return refusal("invalid", "routes.yaml has problems", "", compiled.lines)
+        return await asyncio.to_thread(plan, self._now, compiled, self._facts(compiled.table.safety))
+
+    async def difference(self, first: int, second: int) -> Difference | Refusal:
+        """Exactly what differs between two revisions."""
+        found: list[tuple[State, Compiled]] = []
+        for number in (first, second):
+            state = await self._state_of(number)
+            if isinstance(state, Refusal):
+                return state
+            compiled = await self._checker.compile(state.text)
+            if isinstance(compiled, Problems):
+                return refusal(
+                    "invalid", f"the routes.yaml of revision {number} has problems today", "", compiled.lines
+                )
+            found.append((state, compiled))
+        return await asyncio.to_thread(difference, found[0], found[1])
+
+    # -- the walk of a change -----------------------------------------------------------------------
+
+    async def _put_in_force(
+        self,
+        compiled: Compiled,
+        good: LastGood,
+        who: Who,
+        *,
+        allow_removal: bool,
+        then: Callable[[Sequence[Order]], tuple[Order, ...]] = tuple,
+        file: FileState | None = None,
+        expected: int | None = None,
+    ) -> Decided | Refusal | None:
+        """None: it says what is in force already.  The caller holds `_loading`, so the table stays while we compare.
+
+        `then` makes the orders afterwards of the present ones; `file` is what is remembered of the file, if that does
+        not follow from the safety section.
+        """
+        before = self._force.table if self._force else None
+        compared = await asyncio.to_thread(compare, before, compiled.table, self._traffic.recent())
+        if compared.removal and not allow_removal:
+            return refusal(REMOVAL, "; ".join(compared.removal), INSIST, compared.removal)
+        async with self._turns.turn():
+            if (stale := self._stale(expected)) is not None:
+                return stale
+            orders, gone = supersede(then(self._orders), compiled.table)
+            decided = self._decide(compiled, good.text, orders, who, Changes(compared.lines, superseded=gone))
+            if decided is not None and before is not None and who.source != "expiry":
+                judged = self._judged(decided, who)
+                if isinstance(judged, Refusal):
+                    return self._with_places(judged, compiled.table)
+                decided = judged
+            file = file or self._file_after(compiled.table, fresh=decided is not None and before is not None)
+            if decided is None:
+                self._force = replace(self._now, compiled=compiled, text=good.text)  # comments may have moved
+                self._file = file
+                await self._recorder.saved(self._recorder.begin(replace(self._write(), last_good=good), keep=True))
+                return None
+            write = replace(self._write_of(decided), last_good=good, file=file)
+            must = before is None or who.source == "expiry"
+            saved = await self._recorder.saved(self._recorder.begin(write, keep=must))
+            if not saved and not must:
+                return not_recorded()
+            self._file = file
+            self._take(decided)
+        for order_id, route in gone:
+            self.events.tell(EventName.SUPERSEDED, order=order_id, route=route, revision=decided.revision.number)
+        return decided
+
+    def _file_after(self, table: Table, *, fresh: bool) -> FileState:
+        """Is the file that takes force on trial?  A second one before the first is confirmed leads back as far."""
+        within = table.safety.confirm if table.safety else None
+        if within is not None and fresh:
+            return FileState(self._file.back_to or self.revision, self._clock.now() + within)
+        return self._file if self._file.back_to and not fresh else FileState()
+
+    async def _order(
+        self, place: Place, who: Who, expected: int | None, again: Callable[[int], Place] | None = None
+    ) -> Change | Refusal:
+        """`again` places the same with another share, to find out how much would be allowed."""
+        began = self._clock.elapsed()
+        if self._force is None:
+            return not_started()
+        at_once = who.action == "rollback"
+        async with self._turns.turn(first=at_once):
+            placed = self._place(place, who, expected)
+            if isinstance(placed, Refusal):
+                return placed
+            step: Decided | None = None
+            saving: Saving | None = None
+            if placed.already:
+                saving = self._recorder.begin(self._write(), keep=True) if self._recorder.dirty else None
+            else:
+                judged = self._judged(self._decide_order(who, placed), who)
+                if isinstance(judged, Refusal):
+                    return self._objected(who, self._with_allowed(judged, who, again))
+                step = judged
+                saving = self._recorder.begin(self._write_of(step), keep=at_once)
+                if not at_once and not await self._recorder.saved(saving):
+                    return self._objected(who, not_recorded())
+                self._take(step)
+        target = whole_target(self._now) if step is None else step.target
+        async with asyncio.TaskGroup() as both:
+            confirming = both.create_task(self._fleet.confirmed(target, self._patience), name="confirm")
+            persisted = saving is None or await self._recorder.saved(saving)
+        if step is not None:
+            self._tell_order(who, placed, step, persisted)
+        word = confirming.result()
+        return self._answer(who, step, placed.order, word, began, persisted=persisted, notes=placed.lines)
+
+    def _place(self, place: Place, who: Who, expected: int | None) -> Placed | Refusal:
+        if (stale := self._stale(expected)) is not None:
+            return self._objected(who, stale)
+        placed = place(self.table, self._orders, self._stamp(who))
+        if isinstance(placed, Objection):
+            return self._objected(who, refusal(placed.code, placed.detail, placed.instead))
+        # A number is never given out twice, not even if this order cannot be recorded.
+        self._last_order = max(self._last_order, placed.order.number)
+        return placed
+
+    def _stamp(self, who: Who) -> Stamp:
+        now = self._clock.now()
+        expires = None if who.lasts is None else now + who.lasts
+        return Stamp(self._last_order + 1, who.reason, who.actor, now, expires, who.trial)
+
+    def _stale(self, expected: int | None) -> Refusal | None:
+        if expected is None or expected == self.revision:
+            return None
+        detail = f"revision {expected} was expected, but {self.revision} is in force"
+        return refusal("stale-revision", detail, "look at what changed and decide again")
+
+    def _decide_order(self, who: Who, placed: Placed) -> Decided:
+        adopted = (who.hold,) if who.hold else ()
+        changes = Changes((headline(who, placed), *placed.lines), order=placed.order.id, adopted=adopted)
+        return self._step(self._now.compiled, placed.orders, who, changes)
+
+    def _decide(
+        self, compiled: Compiled, text: bytes, orders: tuple[Order, ...], who: Who, changes: Changes
+    ) -> Decided | None:
+        """What follows from a table that was loaded; None when it is in force already."""
+        step = self._step(compiled, orders, who, changes, text)
+        now = self._force
+        if now is None:
+            last = self._last
+            if last is None or last.hash != step.force.digest or step.force.orders != self._orders:
+                return step
+            # After a restart with the same content the same revision goes on.
+            self._force = replace(step.force, revision=last.number)
+            self._fleet.aim(whole_target(self._force))
+            return None
+        same = now.digest == step.force.digest and now.orders == step.force.orders and now.table == compiled.table
+        return None if same else step
+
+    def _step(
+        self, compiled: Compiled, orders: tuple[Order, ...], who: Who, changes: Changes, text: bytes | None = None
+    ) -> Decided:
+        now = self._force
+        told = now.adopted if now and who.action == "rollback" else self._adopted  # a rollback waits for no record
+        text = self._now.text if text is None else text
+        return decide(
+            now,
+            Wanted(compiled, text, orders),
+            who,
+            changes,
+            number=self._next_revision(),
+            at=self._clock.now(),
+            adopted=told,
+        )
+
+    def _next_revision(self) -> int:
+        """Above everything that was ever in force here or at a worker."""
+        known = [worker.revision for worker in self._fleet.states()]
+        return 1 + max([self._last.number if self._last else 0, *known])
+
+    def _take(self, step: Decided) -> None:
+        """The one moment in which a change takes force: no await between its lines."""
+        self._force = step.force
+        self._orders = step.force.orders
+        self._last = step.revision
+        self._history[step.revision.number] = step.revision
+        if len(self._history) > REMEMBERED:
+            del self._history[min(self._history)]
+        self._fleet.aim(step.target)
+
+    # -- the safety rules ---------------------------------------------------------------------------
+
+    def _judged(self, step: Decided, who: Who) -> Decided | Refusal:
+        """The step, if the rules allow it or somebody has overridden them; on record then."""
+        changed = step.changed
+        if not changed:
+            return step
+        table = step.force.table
+        found = check(table, step.force.orders, changed, self._facts(table.safety))
+        against = tuple(violation for violation in found if violation.rule not in who.override)
+        if not against:
+            return with_overridden(step, found, who) if found else step
+        rules = ", ".join(dict.fromkeys(str(violation.rule) for violation in against))
+        detail = at_most(tuple(map(str, against)), LOGGED)
+        instead = f"or override {rules} by name, with a reason"
+        return replace(refusal("safety", "; ".join(detail), instead, tuple(map(str, against))), violations=against)
+
+    def _with_allowed(self, refused: Refusal, who: Who, again: Callable[[int], Place] | None) -> Refusal:
+        """The refusal, with the largest weight that would pass."""
+        allowed = None if again is None else self._largest(again, who)
+        if allowed is None:
+            return replace(refused, instead=refused.instead.removeprefix("or "))
+        said = f"a weight of {percent(allowed)} would be allowed, {refused.instead}"
+        return replace(refused, instead=said, allowed=allowed)
+
+    def _largest(self, again: Callable[[int], Place], who: Who) -> int | None:
+        """In whole percent; what is allowed only becomes more as the share becomes less."""
+        facts = self._facts(self.table.safety)
+
+        def passes(points: int) -> bool:
+            placed = again(points * PPM // 100)(self.table, self._orders, self._stamp(who))
+            if isinstance(placed, Objection):
+                return False
+            state = effective(self.table, placed.orders)
+            changed = steps((self.table, self.state), (self.table, state))
+            return not check(self.table, placed.orders, changed, facts, who.override)
+
+        if not passes(0):
+            return None
+        low, high = 0, 101
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if passes(middle) else (low, middle)
+        return low * PPM // 100 or None
+
+    def _facts(self, safety: Safety | None) -> Facts:
+        now = self._clock.now()
+        weekday, minute = self._local(now, safety.timezone) if safety and safety.windows else (0, 0)
+        rises = self._rises(now - safety.max_rise_span) if safety and safety.max_rise is not None else ()
+        return Facts(now, weekday, minute, self._traffic.recent(), rises)
+
+    def _rises(self, since: float) -> tuple[Rise, ...]:
+        """The shares that rose since then; a route that was new has not risen, it began."""
+        return tuple(
+            Rise(route.name, route.after - route.before, revision.at)
+            for revision in self._history.values()
+            if revision.at > since
+            for route in revision.changes.routes
+            if route.before is not None and route.after is not None and route.after > route.before
+        )
+
+    @property
+    def _file_name(self) -> str:
+        return self.source.path.rpartition("/")[2]
+
+    def _with_places(self, refused: Refusal, table: Table) -> Refusal:
+        """A file's violations, each with the line of its route."""
+        lines = {route.name: route.line for route in table.routes}
+        problems = tuple(
+            f"{self._file_name}:{lines[one.route]}:1: {one}" if lines.get(one.route) else f"{self._file_name}: {one}"
+            for one in refused.violations
+        )
+        return replace(refused, problems=problems, instead=refused.instead.removeprefix("or "))
+
+    # -- the store ----------------------------------------------------------------------------------
 
     async def keep_saving(self) -> None:
         """Records, as soon as the store answers again, what it has refused.  Runs until it is cancelled."""
@@ -486,138 +948,36 @@ class Live:
         """Waits for the writes that are under way."""
         await self._recorder.close()
 
-    # -- the walk of a change -----------------------------------------------------------------------
-
-    async def _put_in_force(
-        self, compiled: Compiled, good: LastGood, who: _Who, *, allow_removal: bool
-    ) -> _Step | Refusal | None:
-        """None: it says what is in force already.  The caller holds `_loading`, so the table stays while we compare."""
-        before = self._force.compiled.table if self._force else None
-        compared = await asyncio.to_thread(_compare, before, compiled.table, self._traffic.recent())
-        if compared.removal and not allow_removal:
-            return _refusal("mass-removal", "; ".join(compared.removal), INSIST, compared.removal)
-        async with self._turns.turn():
-            orders, gone = supersede(self._orders, compiled.table)
-            step = self._decide(compiled, orders, who, Changes(compared.lines, superseded=gone))
-            if step is None:
-                self._force = replace(self._now, compiled=compiled)  # lines and comments may have moved
-                await self._recorder.saved(self._recorder.begin(replace(self._write(), last_good=good), keep=True))
-                return None
-            write = replace(self._write_of(step), last_good=good)
-            saved = await self._recorder.saved(self._recorder.begin(write, keep=before is None))
-            if not saved and before is not None:
-                return _not_recorded()
-            self._take(step)
-        for order_id, route in gone:
-            self.events.tell(EventName.SUPERSEDED, order=order_id, route=route, revision=step.revision.number)
-        return step
-
-    async def _order(self, place: Place, who: _Who, expected: int | None) -> Change | Refusal:
-        began = self._clock.elapsed()
-        if self._force is None:
-            return _refusal("not-started", "nothing is in force yet", "try again in a moment")
-        at_once = who.action == "rollback"
-        async with self._turns.turn(first=at_once):
-            placed = self._place(place, who, expected)
-            if isinstance(placed, Refusal):
-                return placed
-            if placed.already:
-                step = None
-                saving = self._recorder.begin(self._write(), keep=True) if self._recorder.dirty else None
-            else:
-                step = self._decide_order(who, placed)
-                saving = self._recorder.begin(self._write_of(step), keep=at_once)
-                if not at_once and not await self._recorder.saved(saving):
-                    return self._objected(who, _not_recorded())
-                self._take(step)
-        target = _whole_target(self._now) if step is None else step.target
-        async with asyncio.TaskGroup() as both:
-            confirming = both.create_task(self._fleet.confirmed(target, self._patience), name="confirm")
-            persisted = saving is None or await self._recorder.saved(saving)
-        if step is not None:
-            self._tell_order(who, placed, step, persisted)
-        word = confirming.result()
-        return self._answer(who, step, placed.order, word, began, persisted=persisted, notes=placed.lines)
-
-    def _place(self, place: Place, who: _Who, expected: int | None) -> Placed | Refusal:
-        if expected is not None and expected != self.revision:
-            detail = f"revision {expected} was expected, but {self.revision} is in force"
-            return self._objected(who, _refusal("stale-revision", detail, "look at what changed and decide again"))
-        stamp = Stamp(self._last_order + 1, who.reason, who.actor, self._clock.now())
-        placed = place(self.table, self._orders, stamp)
-        if isinstance(placed, Objection):
-            return self._objected(who, _refusal(placed.code, placed.detail, placed.instead))
-        # A number is never given out twice, not even if this order cannot be recorded.
-        self._last_order = max(self._last_order, placed.order.number)
-        return placed
-
-    def _decide_order(self, who: _Who, placed: Placed) -> _Step:
-        adopted = (who.hold,) if who.hold else ()
-        changes = Changes((_headline(who, placed), *placed.lines), order=placed.order.id, adopted=adopted)
-        return self._step(self._now.compiled, placed.orders, who, changes)
-
-    def _decide(self, compiled: Compiled, orders: tuple[Order, ...], who: _Who, changes: Changes) -> _Step | None:
-        """What follows from a table that was loaded; None when it is in force already."""
-        step = self._step(compiled, orders, who, changes)
-        now = self._force
-        if now is None:
-            last = self._last
-            if last is None or last.hash != step.force.digest or orders != self._orders:
-                return step
-            # After a restart with the same content the same revision goes on.
-            self._force = replace(step.force, revision=last.number)
-            self._fleet.aim(_whole_target(self._force))
-            return None
-        same = now.digest == step.force.digest and now.orders == orders and now.compiled.table == compiled.table
-        return None if same else step
-
-    def _step(self, compiled: Compiled, orders: tuple[Order, ...], who: _Who, changes: Changes) -> _Step:
-        """The state that follows, with everything that has to be said about it."""
-        now = self._force
-        state = effective(compiled.table, orders)
-        told = now.adopted if now and who.action == "rollback" else self._adopted  # a rollback waits for no record
-        force = _Force(compiled, orders, state, self._next_revision(), state_hash(compiled.digest, state), told)
-        routes = _route_changes(now, force)
-        gave_way = tuple(f"{order} gave way to the file for {route}" for order, route in changes.superseded)
-        shown = _route_lines(routes) if changes.order else ()
-        changes = replace(changes, lines=_at_most((*changes.lines, *gave_way, *shown), SHOWN), routes=routes)
-        at = self._clock.now()
-        revision = Revision(force.revision, at, who.actor, who.source, who.reason, force.digest, changes)
-        before = json.dumps({route.name: route.before for route in routes})
-        after = json.dumps({route.name: route.after for route in routes})
-        audit = AuditEntry(at, who.actor, who.action, who.target, who.reason, before, after, force.revision)
-        return _Step(force, revision, audit, _target(now, force))
-
-    def _next_revision(self) -> int:
-        """Above everything that was ever in force here or at a worker."""
-        known = [worker.revision for worker in self._fleet.states()]
-        return 1 + max([self._last.number if self._last else 0, *known])
-
-    def _take(self, step: _Step) -> None:
-        """The one moment in which a change takes force: no await between its lines."""
-        self._force = step.force
-        self._orders = step.force.orders
-        self._last = step.revision
-        self._history[step.revision.number] = step.revision
-        if len(self._history) > REMEMBERED:
-            del self._history[min(self._history)]
-        self._fleet.aim(step.target)
-
-    # -- the store ----------------------------------------------------------------------------------
-
     def _write(self) -> Write:
         """The truth as it is, with nothing new."""
-        return Write(self._orders, self._last_order, self._last.number if self._last else 0)
+        return Write(self._orders, self._last_order, self._last.number if self._last else 0, file=self._file)
 
-    def _write_of(self, step: _Step) -> Write:
-        return Write(step.force.orders, self._last_order, step.revision.number, (step.revision,), (step.audit,))
+    def _write_of(self, step: Decided) -> Write:
+        force, revision = step.force, step.revision
+        state = State(revision.number, force.orders, force.text)
+        return Write(
+            force.orders,
+            self._last_order,
+            revision.number,
+            (revision,),
+            (step.audit,),
+            states=(state,),
+            file=self._file,
+        )
 
     # -- answers ------------------------------------------------------------------------------------
 
+    async def _answered(
+        self, who: Who, step: Decided | None, order: Order | None, began: float, notes: tuple[str, ...]
+    ) -> Change:
+        target = whole_target(self._now) if step is None else step.target
+        workers = await self._fleet.confirmed(target, self._patience)
+        return self._answer(who, step, order, workers, began, persisted=self.persisted, notes=notes)
+
     def _answer(
         self,
-        who: _Who,
-        step: _Step | None,
+        who: Who,
+        step: Decided | None,
         order: Order | None,
         workers: tuple[Confirmation, ...],
         began: float,
@@ -636,28 +996,45 @@ class Live:
         self.events.tell(name, revision=revision, ms=round(ms, 3), slowest_worker_ms=slowest, action=who.action, **more)
         if step is not None and who.action == "rollback" and confirmed:
             self.rollback_ms = ms
-        routes = () if step is None else step.revision.changes.routes
-        return Change(order, step is None, revision, confirmed, workers, routes, persisted, ms, notes)
+        return Change(
+            order,
+            step is None,
+            revision,
+            confirmed,
+            workers,
+            () if step is None else step.revision.changes.routes,
+            persisted,
+            ms,
+            notes,
+            () if step is None else step.overridden,
+            self._until(who, order),
+        )
 
-    def _objected(self, who: _Who, refusal: Refusal) -> Refusal:
+    def _until(self, who: Who, order: Order | None) -> float | None:
+        if who.action == "load":
+            return self._trial_until()
+        return order.expires if order is not None and order.provisional and who.action != "resume" else None
+
+    def _objected(self, who: Who, refused: Refusal) -> Refusal:
         self.events.tell(
             EventName.ORDER_REFUSED,
             action=who.action,
             target=who.target,
             actor=who.actor,
             reason=who.reason,
-            code=refusal.code,
-            detail=refusal.detail,
+            code=refused.code,
+            detail=refused.detail,
         )
-        return refusal
+        return refused
 
-    def _tell_order(self, who: _Who, placed: Placed, step: _Step, persisted: bool) -> None:
+    def _tell_order(self, who: Who, placed: Placed, step: Decided, persisted: bool) -> None:
+        names = {"resume": EventName.LIFTED, "confirm": EventName.KEPT}
         self.events.tell(
-            EventName.LIFTED if who.action == "resume" else EventName.ORDERED,
+            names.get(who.action, EventName.ORDERED),
             action=who.action,
             target=who.target,
             order=placed.order.id,
-            share=placed.order.share if placed.order.kind is Kind.WEIGHT else None,
+            share=placed.order.share if placed.order.kind in {Kind.WEIGHT, Kind.CAP} else None,
             actor=who.actor,
             reason=who.reason,
             revision=step.revision.number,
@@ -665,74 +1042,78 @@ class Live:
             persisted=persisted,
         )
 
-    def _refused(self, refusal: Refusal, notes: tuple[str, ...], *, watched: bool) -> Refusal:
+    def _refused(self, refused: Refusal, notes: tuple[str, ...], *, watched: bool) -> Refusal:
         """A routes.yaml is refused; `watched`: its state says so until it is mended."""
-        problems = refusal.problems or (refusal.detail,)
+        problems = refused.problems or (refused.detail,)
         if watched and (self.source.status, self.source.problems) == ("refused", problems):
-            return refusal  # looked at again, and nothing new to say about it
+            return refused  # looked at again, and nothing new to say about it
         self.reloads["refused"] += 1
         if watched:
             self.source = replace(self.source, status="refused", problems=problems, notes=notes)
         self.events.tell(
-            EventName.REFUSED, path=self.source.path, code=refusal.code, detail=refusal.detail, problems=problems
+            EventName.REFUSED, path=self.source.path, code=refused.code, detail=refused.detail, problems=problems
         )
-        return refusal
+        return refused
 
 
-# --------------------------------------------------------------------------------------------------- words
+# ------------------------------------------------------------------------------------------------- questions
 
 
-def _compare(before: Table | None, after: Table, traffic: Mapping[str, int]) -> _Comparison:
-    """Runs in a thread: for 1,500 routes that all changed it takes longer than the event loop may stand still."""
-    if before is None:
-        return _Comparison((f"{len(after.routes)} routes",), ())
-    return _Comparison(tuple(map(str, diff(before, after))), mass_removal(before, after, traffic))
+def _placing(kind: Kind, scope: Scope, share: int, side: Side | None) -> Place:
+    """The decision about an order of this kind."""
+
+    def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
+        match kind:
+            case Kind.WEIGHT:
+                return place_weight(table, orders, scope, share, stamp)
+            case Kind.ROLLBACK:
+                return place_rollback(table, orders, scope, stamp)
+            case Kind.PIN:
+                return place_pin(table, orders, scope, side or Side.LEGACY, stamp)
+            case Kind.CAP:
+                return place_cap(table, orders, scope, share, stamp)
+            case Kind.FREEZE:
+                return place_freeze(table, orders, scope, stamp)
+            case Kind.DRAIN:
+                return place_drain(table, orders, scope.name, stamp)
+
+    return place
 
 
-def _target(now: _Force | None, force: _Force) -> Target:
-    """How the fleet gets there: by a delta where the structure stays."""
-    target = _whole_target(force)
-    if now is None or now.compiled.digest != force.compiled.digest:
-        return target
-    delta = delta_line(force.revision, now.revision, now.state, force.state, force.digest, force.adopted)
-    return replace(target, base=now.revision, delta=delta)
+def _bad_times(kind: Kind, lasts: float | None, trial: float | None) -> Refusal | None:
+    given = [seconds for seconds in (lasts, trial) if seconds is not None]
+    if len(given) > 1:
+        instead = "say how long it lasts, or within which time it has to be confirmed"
+        return refusal("invalid", "an order that is on trial ends with the trial", instead)
+    if kind is Kind.ROLLBACK and trial is not None:
+        instead = "give it without a trial; time alone never moves traffic forward"
+        return refusal("invalid", "a rollback needs no confirmation and never ends by itself", instead)
+    if any(not 0 < seconds <= LONGEST for seconds in given):
+        return refusal("invalid", "an order lasts longer than nothing and at most a year", "give a time such as 2h")
+    return None
 
 
-def _whole_target(force: _Force) -> Target:
-    compiled = force.compiled
-    return Target(
-        force.revision,
-        force.digest,
-        compiled.blocks.slots,
-        compiled.structure,
-        force.state,
-        adopted=force.adopted,
-    )
+def _bad_override(who: Who) -> Refusal | None:
+    known = [*map(str, Rule), REMOVAL]
+    for rule, reason in who.override.items():
+        if rule not in known:
+            return refusal("invalid", f"there is no safety rule {rule!r}", f"the rules are {', '.join(known)}")
+        if not reason.strip():
+            return refusal("invalid", f"overriding {rule} needs a reason", "say why, for those who read the history")
+    return None
 
 
-def _route_changes(now: _Force | None, force: _Force) -> tuple[RouteChange, ...]:
-    before, after = now.shares() if now else {}, force.shares()
-    names = after if now is None or now.compiled is force.compiled else before | after
-    return tuple(
-        RouteChange(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
-    )
+def _reasonless(reason: str) -> Refusal | None:
+    if reason.strip():
+        return None
+    return refusal("invalid", "a change needs a reason", "say why, for those who read the history at 3 a.m.")
 
 
-def _route_lines(routes: tuple[RouteChange, ...]) -> tuple[str, ...]:
-    return tuple(f"{route.name}: {_percent(route.before)} -> {_percent(route.after)}" for route in routes)
+def _ending(order: Order) -> str:
+    ended = "was not confirmed in time" if order.provisional else "has had its time"
+    again = f"; {order.before[0].id} holds again" if order.before else ""
+    return f"{order.id} ({order.kind} {order.scope}) {ended}{again}"
 
 
-def _percent(share: int | None) -> str:
-    return "none" if share is None else f"{write_percent(share)}%"
-
-
-def _at_most(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
-    return lines if len(lines) <= most else (*lines[:most], f"and {len(lines) - most} more")
-
-
-def _headline(who: _Who, placed: Placed) -> str:
-    order = placed.order
-    if who.action == "resume" and who.target == order.id:
-        return f"{order.id} ({order.kind} {order.scope}) is lifted"
-    share = f" {_percent(order.share)}" if order.kind is Kind.WEIGHT else ""
-    return f"{order.id}: {order.kind}{share} {order.scope}"
+def _digest(text: bytes) -> str:
+    return blake2b(text, digest_size=16).hexdigest()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from router.events import EventName, Events
-from router.ports import AuditEntry, LastGood, Revision, Store, StoreError, Write
+from router.ports import AuditEntry, LastGood, Revision, State, Store, StoreError, Write
 
 STORE_PATIENCE: Final = 1.5
 """Seconds a change waits for the store."""
@@ -21,22 +21,24 @@ STORE_PATIENCE: Final = 1.5
 class _Unsaved:
     """What is in force but not recorded yet."""
 
-    entries: dict[int, tuple[Revision, AuditEntry]] = field(default_factory=dict)
+    entries: dict[int, tuple[Revision, AuditEntry, State]] = field(default_factory=dict)
     """By revision."""
     last_good: LastGood | None = None
     dirty: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the store may say something else than what is in force."""
 
     def add(self, write: Write) -> None:
-        self.entries |= {rev.number: (rev, entry) for rev, entry in zip(write.revisions, write.audit, strict=True)}
+        new = zip(write.revisions, write.audit, write.states, strict=True)
+        self.entries |= {revision.number: (revision, entry, state) for revision, entry, state in new}
         self.last_good = write.last_good or self.last_good
 
     def with_new(self, write: Write) -> Write:
         """The write with everything that is still missing in the store."""
         return replace(
             write,
-            revisions=(*(revision for revision, _ in self.entries.values()), *write.revisions),
-            audit=(*(entry for _, entry in self.entries.values()), *write.audit),
+            revisions=(*(revision for revision, _, _ in self.entries.values()), *write.revisions),
+            audit=(*(entry for _, entry, _ in self.entries.values()), *write.audit),
+            states=(*(state for _, _, state in self.entries.values()), *write.states),
             last_good=write.last_good or self.last_good,
         )
 
