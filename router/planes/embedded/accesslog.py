@@ -69,7 +69,7 @@ class AccessLog:
     def close(self) -> None:
         """Write what is left, unless that takes too long."""
         self._stop.set()
-        self._thread.join(timeout=2.0)
+        self._thread.join(timeout=5.0)
         self._note()
         if self._thread.is_alive():
             self._counters.slots[WorkerSlot.ACCESS_LOG_DROPPED] += len(self._entries)
