@@ -195,6 +195,10 @@ class RecentTraffic:
             return Peak(0.0, 0.0)
         return Peak(max(rate for _, rate in self._marks), self._clock.elapsed() - self._marks[0][0])
 
+    def refresh(self) -> None:
+        """Sees the files of workers that have just been started."""
+        self._files.refresh()
+
     def elapsed(self) -> float:
         """Seconds since some moment, by the clock of the samples."""
         return self._clock.elapsed()

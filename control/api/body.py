@@ -15,8 +15,11 @@ from typing import Any, Final, NoReturn
 from aiohttp import web
 
 from control.api.problems import Problem, invalid
+from router.core.model import Side
 from router.core.orders import Reach, Scope
-from router.core.units import PERCENT_HELP, read_percent
+from router.core.safety import Rule
+from router.core.units import DURATION_HELP, PERCENT_HELP, read_duration, read_percent
+from router.live import REMOVAL
 
 MAX_BODY: Final = 1024 * 1024
 PATIENCE: Final = 10.0
@@ -107,6 +110,47 @@ def share(body: Json, field: str = "weight") -> int:
     return ppm
 
 
+def side(body: Json) -> Side:
+    """`legacy` or `new`."""
+    value = text(body, "side")
+    if value not in {each.label for each in Side}:
+        raise invalid("side", f"{value[:40]!r} is no side", "write legacy or new")
+    return Side[value.upper()]
+
+
+def seconds(body: Json, field: str) -> float | None:
+    """A duration such as `2h`; None when it is not said."""
+    if body.get(field) is None:
+        return None
+    found = read_duration(text(body, field))
+    if found is None:
+        raise invalid(field, f"{body[field][:40]!r} is no duration", DURATION_HELP)
+    return found
+
+
+def ends(body: Json) -> tuple[float | None, float | None]:
+    """`for` and `confirm_within`: seconds after which an order ends, by itself or unless somebody confirms it."""
+    lasts, trial = seconds(body, "for"), seconds(body, "confirm_within")
+    if lasts is not None and trial is not None:
+        instead = "write one of the two: `for` ends it in any case, `confirm_within` unless somebody confirms it"
+        raise invalid("confirm_within", "it stands beside `for`", instead)
+    return lasts, trial
+
+
+def override(body: Json) -> dict[str, str]:
+    """The safety rules that shall not hold this once, each with the reason for the change."""
+    value = body.get("override")
+    if value is None:
+        return {}
+    known = [*(rule.value for rule in Rule), REMOVAL]
+    if not isinstance(value, list):
+        raise invalid("override", f"it is {_kind(value)}, not a list", f"write a list of rules: {_list(known)}")
+    for name in value:
+        if name not in known:
+            raise invalid("override", f"there is no rule {str(name)[:40]!r}", f"known: {_list(known)}")
+    return dict.fromkeys(value, reason(body))
+
+
 def scope(body: Json) -> Scope:
     """`{"route" | "group" | "site": NAME}` or `{"all": true}`."""
     known = tuple(reach.value for reach in Reach)
@@ -123,6 +167,11 @@ def scope(body: Json) -> Scope:
     except Problem as problem:
         problem.field = f"scope.{kind}"
         raise
+
+
+def remark(body: Json) -> str:
+    """Why, where nobody has to say it."""
+    return "" if body.get("reason") is None else reason(body)
 
 
 def whole(value: str, field: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterable
@@ -10,22 +9,19 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control.api import body, page, views
+from control.api import body, page, proof, views
 from control.api.context import CONTEXT, Context
 from control.api.problems import Problem, invalid
 from control.metrics import CONTENT_TYPE
-from router.core.diff import diff
+from router.answers import Refusal
 from router.core.explain import Asked, explain
-from router.core.guard import mass_removal
-from router.core.model import PPM
-from router.core.orders import effective, supersede
-from router.live import Refusal, Revision
-from router.ports import Compiled, Problems
+from router.core.orders import Order
+from router.live import Revision
+from router.ports import Problems
 
 MAX_YAML: Final = 16 * 1024 * 1024
 PAGE: Final = 50
 MOST: Final = 500
-_DIFF_LINES: Final = 1000
 
 Json = dict[str, Any]
 
@@ -146,10 +142,20 @@ async def orders(request: web.Request) -> web.Response:
 
 
 async def order(request: web.Request) -> web.Response:
+    return answer(views.order_view(_order(request)))
+
+
+async def order_traffic(request: web.Request) -> web.Response:
+    """What is on the new side within the order's scope at this moment: two looks prove that a rollback has taken."""
+    given = _order(request)
+    return answer({"order": given.id, **await proof.left_on_new(context(request), given.scope)})
+
+
+def _order(request: web.Request) -> Order:
     wanted = request.match_info["id"]
     for each in context(request).live.orders:
         if each.id == wanted:
-            return answer(views.order_view(each))
+            return each
     raise Problem(404, "unknown-order", f"no order {wanted[:40]!r} is in force", "see GET /api/v1/orders")
 
 
@@ -175,6 +181,15 @@ async def revision(request: web.Request) -> web.Response:
     if found is None:
         raise Problem(404, "unknown-revision", f"there is no revision {number}", "see GET /api/v1/revisions")
     return answer(views.revision_view(found, whole=True))
+
+
+async def difference(request: web.Request) -> web.Response:
+    """From one revision to another: routes.yaml, shares in force, orders."""
+    first, second = (body.whole(request.match_info[name], name) for name in ("number", "other"))
+    said = await context(request).live.difference(first, second)
+    if isinstance(said, Refusal):
+        raise Problem.of(said)
+    return answer(views.difference_view(said))
 
 
 async def _past(found: Context, limit: int, before: int | None) -> list[Revision]:
@@ -228,51 +243,10 @@ async def check(request: web.Request) -> web.Response:
 
 
 async def plan(request: web.Request) -> web.Response:
-    """What would this routes.yaml change against what is in force?"""
+    """What would this routes.yaml change against what is in force, and would the safety rules let it pass?"""
     found = context(request)
-    compiled = await found.checker.compile(await body.read_bytes(request, MAX_YAML))
-    if isinstance(compiled, Problems):
-        problem = Problem(422, "invalid", f"{len(compiled.lines)} problems", "mend them and plan again")
-        problem.problems = compiled.lines
-        return problem.answer()
-    return answer(await asyncio.to_thread(_plan, found, compiled))
-
-
-def _plan(found: Context, new: Compiled) -> Json:
-    """Runs in a thread: comparing 1,500 routes takes longer than the event loop may stand still."""
-    live = found.live
-    before, state, orders = live.table, live.state, live.orders
-    kept, gone = supersede(orders, new.table)
-    after = effective(new.table, kept)
-    old = {route.name: entry.share for route, entry in zip(before.routes, state.routes, strict=True)}
-    shares = {route.name: entry.share for route, entry in zip(new.table.routes, after.routes, strict=True)}
-    moves = [name for name in {**old, **shares} if old.get(name) != shares.get(name)]
-    changes = list(map(str, diff(before, new.table)))
-    return {
-        "revision": live.revision,
-        "changes": changes[:_DIFF_LINES],
-        "more_changes": max(0, len(changes) - _DIFF_LINES),
-        "routes": [_move(name, old.get(name), shares.get(name)) for name in moves],
-        "traffic_changing_side": _moved(found, moves, old, shares),
-        "superseded": [{"order": order, "route": route} for order, route in gone],
-        "mass_removal": list(mass_removal(before, new.table, found.traffic.recent())),
-        "notes": list(new.notes),
-    }
-
-
-def _move(name: str, before: int | None, after: int | None) -> Json:
-    return {
-        "name": name,
-        "before": None if before is None else views.percent(before),
-        "after": None if after is None else views.percent(after),
-    }
-
-
-def _moved(found: Context, moves: list[str], old: dict[str, int], new: dict[str, int]) -> float | None:
-    """Percent of the last minute's requests that would have been on another side; None without requests."""
-    recent = found.traffic.recent()
-    total = sum(recent.values())
-    if not total:
-        return None
-    moved = sum(recent.get(name, 0) * abs(new.get(name, 0) - old.get(name, 0)) for name in moves)
-    return round(100 * moved / PPM / total, 2)
+    said = await found.live.plan(await body.read_bytes(request, MAX_YAML))
+    if isinstance(said, Refusal):
+        raise Problem.of(said)
+    traffic = any(found.traffic.recent().values())
+    return answer(views.plan_view(said, found.live.revision, found.live.table, traffic=traffic))

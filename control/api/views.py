@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from control.counters import Rate
+from router.answers import Change, Difference, Plan, SourceState
 from router.core.explain import Explanation
 from router.core.model import UNLISTED, Route, Table
 from router.core.orders import Effective, EffectiveState, Kind, Order, Reach, Scope, rules
+from router.core.safety import Violation
 from router.core.units import write_percent
-from router.live import Change, Live, Revision, RouteChange, SourceState, WorkerState
+from router.live import Live, Revision, RouteChange, WorkerState
 
 Json = dict[str, Any]
 
-_WRITABLE = 100
+_DIFF_LINES: Final = 1000
+_WRITABLE: Final = 100
 """Ppm in the smallest step of a weight that people can write (0.01 %)."""
 
 
@@ -36,15 +39,36 @@ def order_view(order: Order) -> Json:
         "actor": order.actor,
         "created": order.created,
     }
-    if order.kind is Kind.WEIGHT:
-        view |= {"weight": percent(order.share), "routes": list(order.declared)}
+    match order.kind:
+        case Kind.WEIGHT:
+            view |= {"weight": percent(order.share), "routes": list(order.declared)}
+        case Kind.CAP:
+            view |= {"cap": percent(order.share)}
+        case Kind.PIN:
+            view |= {"side": order.side.label}
+    if order.expires is not None:
+        view |= {"expires": order.expires, "provisional": order.provisional}
+    if order.before:
+        view |= {"stands_in_for": order.before[0].id}
     return view
 
 
 def order_text(order: Order) -> str:
-    """`rollback group=catalog`, `weight 25 % route=product`."""
-    share = f" {write_percent(order.share)} %" if order.kind is Kind.WEIGHT else ""
-    return f"{order.kind}{share} {order.scope}"
+    """`rollback group=catalog`, `weight 25 % route=product`, `pin legacy all`."""
+    share = f" {write_percent(order.share)} %" if order.kind in {Kind.WEIGHT, Kind.CAP} else ""
+    side = f" {order.side.label}" if order.kind is Kind.PIN else ""
+    return f"{order.kind}{share}{side} {order.scope}"
+
+
+def violation_view(violation: Violation, lines: Mapping[str, int]) -> Json:
+    """A safety rule that a change breaks; `lines`: of routes.yaml, by route."""
+    return {
+        "rule": violation.rule.value,
+        "route": violation.route or None,
+        "line": lines.get(violation.route) or None,
+        "detail": violation.detail,
+        "allowed": None if violation.allowed is None else percent(violation.allowed),
+    }
 
 
 def scope_view(scope: Scope) -> Json:
@@ -61,6 +85,8 @@ def change_view(change: Change) -> Json:
         "workers": [_without_none(asdict(worker)) for worker in change.workers],
         "routes": list(map(route_change, change.routes)),
         "notes": list(change.notes),
+        "overridden": [violation_view(each, {}) for each in change.overridden],
+        "confirm_until": change.until,
         "ms": round(change.ms, 3),
     }
 
@@ -95,9 +121,46 @@ def revision_view(revision: Revision, *, whole: bool = False) -> Json:
         view |= {
             "lines": list(changes.lines),
             "routes": list(map(route_change, changes.routes)),
-            "superseded": [{"order": order, "route": route} for order, route in changes.superseded],
+            "superseded": gave_way(changes.superseded),
+            "overridden": [{"rule": rule, "reason": reason} for rule, reason in changes.overridden],
         }
     return view
+
+
+def gave_way(superseded: Sequence[tuple[str, str]]) -> list[Json]:
+    return [{"order": order, "route": route} for order, route in superseded]
+
+
+def plan_view(plan: Plan, revision: int, table: Table, *, traffic: bool) -> Json:
+    """`traffic`: there was some lately, so that a share of it can be told."""
+    lines = {route.name: route.line for route in table.routes}
+    return {
+        "revision": revision,
+        "changes": list(plan.lines[:_DIFF_LINES]),
+        "more_changes": max(0, len(plan.lines) - _DIFF_LINES),
+        "routes": list(map(route_change, plan.routes)),
+        "traffic_changing_side": round(percent(plan.moved), 2) if traffic else None,
+        "traffic_to_new": round(percent(plan.moved_to_new), 2) if traffic else None,
+        "subjects_per_million": plan.subjects,
+        "subjects_by_seed": dict(plan.seeds),
+        "superseded": gave_way(plan.superseded),
+        "violations": [violation_view(each, lines) for each in plan.violations],
+        "mass_removal": list(plan.removal),
+        "confirm_within": plan.confirm,
+        "notes": list(plan.notes),
+    }
+
+
+def difference_view(found: Difference) -> Json:
+    return {
+        "from": found.first,
+        "to": found.second,
+        "changes": list(found.lines[:_DIFF_LINES]),
+        "more_changes": max(0, len(found.lines) - _DIFF_LINES),
+        "routes": list(map(route_change, found.routes)),
+        "orders_gone": list(map(order_view, found.gone)),
+        "orders_given": list(map(order_view, found.given)),
+    }
 
 
 def worker_view(worker: WorkerState, live: Live) -> Json:
@@ -123,6 +186,7 @@ def source_view(source: SourceState) -> Json:
         "problems": list(source.problems),
         "last_good_at": source.last_good_at or None,
         "notes": list(source.notes),
+        "confirm_until": source.until,
     }
 
 
@@ -147,6 +211,7 @@ def _route(route: Route, entry: Effective, ordered: Order | None, rate: Rate | N
         "new": route.new,
         "declared": percent(route.weight),
         "ordered": None if ordered is None else percent(ordered.share),
+        "ordered_by": None if ordered is None else ordered.id,
         "effective": percent(entry.share),
         "cause": entry.cause.label,
         "order": entry.order or None,

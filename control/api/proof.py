@@ -1,0 +1,92 @@
+"""What a rollback means for traffic: what it skips, what comes back to legacy, and what is left on the new side.
+
+Counters are read here and nowhere changed.  What is in flight is told as the workers' gauges have it; exchanges that
+began before the rollback end where they began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from control.api.context import Context
+from control.counters import sliced
+from router.answers import Change
+from router.core.model import Route, Side
+from router.core.orders import Cause, Effective, Reach, Scope
+from router.core.place import covered
+
+Json = dict[str, Any]
+
+
+def consequences(found: Context, scope: Scope, change: Change) -> Json:
+    """Of a rollback that has just taken force."""
+    return {"skipped": list(_skipped(found, scope, change)), "legacy": _legacy(found, change)}
+
+
+def _skipped(found: Context, scope: Scope, change: Change) -> Iterator[Json]:
+    """The routes of the scope that it does not move, each with the reason."""
+    live = found.live
+    moved = {route.name for route in change.routes}
+    ours = change.order.id if change.order else ""
+    for route, entry in zip(live.table.routes, live.state.routes, strict=True):
+        if scope.covers(route) and route.name not in moved and not change.already:
+            yield {"name": route.name, "why": _why(route, entry, ours)}
+
+
+def _why(route: Route, entry: Effective, ours: str) -> str:
+    if route.new is None:
+        return "it has no new side"
+    if entry.cause in {Cause.ROLLBACK, Cause.PIN} and entry.order != ours:
+        return f"{entry.order} holds it on legacy already"
+    return "it was at 0 % already"
+
+
+def _legacy(found: Context, change: Change) -> Json:
+    """What legacy serves, what comes back to it, and the most it has served lately: requests a second."""
+    rates = found.traffic.rates()
+    moved = {route.name for route in change.routes if (route.after or 0) < (route.before or 0)}
+    now = sum(rate.legacy for rate in rates.values())
+    returning = sum(rates[name].new for name in moved if name in rates)
+    peak = found.traffic.legacy_peak()
+    highest = max(peak.rate, now)
+    return {
+        "requests_per_second": round(now, 2),
+        "returning": round(returning, 2),
+        "highest": round(highest, 2),
+        "highest_over": round(peak.seconds),
+        "above_highest": bool(returning) and now + returning > highest,
+    }
+
+
+async def left_on_new(found: Context, scope: Scope) -> Json:
+    """What is on the new side within a scope right now, and how much was answered there up to now.
+
+    Two looks, and the difference of `answered` between them, prove that nothing goes there any more.  For a site the
+    requests sent to its endpoints are counted, since routes are not counted by place.
+    """
+    found.traffic.refresh()
+    left = _left_at_site(found, scope.name) if scope.reach is Reach.SITE else await _left(found, scope)
+    return left | {"at": found.traffic.elapsed(), "tunnel_drain": found.live.table.limits.tunnel_drain}
+
+
+async def _left(found: Context, scope: Scope) -> Json:
+    live = found.live
+    current = {worker.id for worker in live.workers()}
+    blocks = {route.name: live.blocks.routes[route.name] for route in covered(live.table, scope)}
+    answered = in_flight = tunnels = 0
+    async for _, start in sliced(blocks):
+        now = found.traffic.now(start, Side.NEW, current)
+        answered, in_flight, tunnels = answered + now.answered, in_flight + now.in_flight, tunnels + now.tunnels
+    return {"answered": answered, "in_flight": in_flight, "tunnels": tunnels}
+
+
+def _left_at_site(found: Context, site: str) -> Json:
+    live = found.live
+    keys = {
+        f"{upstream.name} {endpoint}"
+        for upstream in live.table.upstreams.values()
+        for endpoint in upstream.sites.get(site, ())
+    }
+    starts = [start for key, start in live.blocks.endpoints.items() if key in keys]
+    return {"answered": sum(map(found.traffic.endpoint_requests, starts)), "in_flight": None, "tunnels": None}
