@@ -35,6 +35,7 @@ from control.loopback import UnsafeAddressError, check_loopback
 from control.metrics import Metrics
 from control.options import Options
 from control.stores.sqlite import SqliteStore
+from control.timekeeper import keep_time, local_time
 from control.watcher import Sight, Watcher, look
 from router.events import EventName, Events
 from router.live import Live, Refusal
@@ -94,6 +95,8 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         traffic=traffic,
         path=str(options.config),
         events=events,
+        checker=checker,
+        local=local_time,
     )
     try:
         await compiler.start()
@@ -144,6 +147,7 @@ async def _serve(
                 group.create_task(watcher.run(), name="watcher"),
                 group.create_task(made.traffic.run(), name="traffic"),
                 group.create_task(live.keep_saving(), name="keep-saving"),
+                group.create_task(keep_time(live), name="keep-time"),
             ]
             await web.SockSite(runner, admin).start()
             live.events.tell(EventName.STARTED, pid=os.getpid(), revision=live.revision, admin=options.admin)

@@ -18,6 +18,7 @@ from router.core.model import (
     Health,
     Limits,
     Route,
+    Safety,
     Shadow,
     Site,
     SlashRule,
@@ -26,8 +27,9 @@ from router.core.model import (
     Table,
     Timeouts,
     Upstream,
+    Window,
 )
-from router.core.units import write_duration
+from router.core.units import DAYS, write_duration, write_minutes
 
 EXAMPLE = b"""\
 version: 1
@@ -126,6 +128,22 @@ limits = st.builds(
     },
 )
 
+windows = st.builds(
+    lambda days, times: Window(days, *sorted(times)),
+    st.frozensets(st.integers(0, 6), min_size=1),
+    st.lists(st.integers(0, 1440), min_size=2, max_size=2, unique=True),
+)
+safeties = st.builds(
+    lambda rise, windows, zone, **rules: Safety(**rules, **rise, windows=windows, timezone=zone if windows else "UTC"),
+    st.just({}) | st.fixed_dictionaries({"max_rise": percents, "max_rise_span": durations}),
+    st.lists(windows, max_size=3, unique=True).map(tuple),
+    st.sampled_from(["UTC", "Asia/Seoul"]),
+    max_step=st.none() | percents,
+    max_moved=st.none() | percents,
+    max_raised=st.none() | st.integers(0, 1000),
+    confirm=st.none() | durations,
+)
+
 _segments = st.one_of(
     st.from_regex(r"[A-Za-z0-9_~-]{1,6}", fullmatch=True),
     st.sampled_from(["{id}", "key={key}", "{base}.json", "{one}...{two}", "a%2Fb", "x=1;y"]),
@@ -174,6 +192,7 @@ def tables(draw: st.DrawFn) -> Table:
         via=draw(st.just("") | tokens.filter(lambda token: token != "off")),
         timeouts=draw(timeouts),
         limits=draw(limits),
+        safety=draw(st.none() | safeties),
     )
 
 
@@ -229,7 +248,30 @@ def _document(table: Table) -> dict[str, Any]:
         document["sites"] = {s.name: {"weight": s.weight, "capacity": s.capacity} for s in table.sites.values()}
     if table.trusted:
         document["trusted"] = list(table.trusted)
+    if table.safety is not None:
+        document["safety"] = _without_nothing(_safety(table.safety))
     return document
+
+
+def _safety(safety: Safety) -> dict[str, Any]:
+    rise = {"points": _percent(safety.max_rise), "per": write_duration(safety.max_rise_span)}
+    windows = [
+        {
+            "days": [DAYS[day] for day in sorted(each.days)],
+            "from": write_minutes(each.begin),
+            "to": write_minutes(each.end),
+        }
+        for each in safety.windows
+    ]
+    return {
+        "max_step": _percent(safety.max_step),
+        "max_rise": None if safety.max_rise is None else rise,
+        "max_moved": _percent(safety.max_moved),
+        "max_raised": safety.max_raised,
+        "windows": windows or None,
+        "timezone": safety.timezone if windows else None,
+        "confirm": False if safety.confirm is None else write_duration(safety.confirm),
+    }
 
 
 def _upstream(upstream: Upstream) -> dict[str, Any]:
@@ -294,7 +336,8 @@ def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
 _VOCABULARY = """
 version upstreams endpoints sites health legacy defaults groups routes path methods group new weight name shadow
 percent compare rollout host subject timeout connect_timeout idle_timeout fallback on idempotent trailing_slash
-expose trusted limits http via dot_segments owner cap seed capacity interval down up head fields << ~ off yes
+expose trusted limits http via dot_segments owner cap seed capacity interval down up head fields
+safety max_step windows days mon..fri per points << ~ off yes
 .nan 1 25 0.5 1e9 0x1F 010 1:30 2024-01-01 2s GET connect monolith catalog http://a:1 ${HOME} ${ /v1/{id} /{rest...}
 """
 WORDS = _VOCABULARY.split()

@@ -13,8 +13,21 @@ from dataclasses import fields as model_fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from router.core.model import Fallback, Group, Health, Limits, Route, Shadow, Site, Table, Timeouts, Upstream
-from router.core.units import write_duration, write_percent
+from router.core.model import (
+    Fallback,
+    Group,
+    Health,
+    Limits,
+    Route,
+    Safety,
+    Shadow,
+    Site,
+    Table,
+    Timeouts,
+    Upstream,
+    Window,
+)
+from router.core.units import DAYS, write_duration, write_minutes, write_percent
 
 T = TypeVar("T")
 
@@ -124,7 +137,33 @@ def _settings(table: Table) -> Facts:
         "http.non_ascii_target": _yes(table.non_ascii_target),
         "http.via": table.via or "off",
     }
-    return facts | _timeouts(table.timeouts) | _limits(table.limits)
+    return facts | _timeouts(table.timeouts) | _limits(table.limits) | _safety(table.safety or Safety())
+
+
+def _safety(safety: Safety) -> Facts:
+    rise = (
+        NOTHING
+        if safety.max_rise is None
+        else f"{write_percent(safety.max_rise)} in {write_duration(safety.max_rise_span)}"
+    )
+    windows = [f"{_window(each)} {safety.timezone}" for each in safety.windows]
+    return {
+        "safety.max_step": _share(safety.max_step),
+        "safety.max_rise": rise,
+        "safety.max_moved": _share(safety.max_moved),
+        "safety.max_raised": NOTHING if safety.max_raised is None else str(safety.max_raised),
+        "safety.windows": _list(windows) if windows else NOTHING,
+        "safety.confirm": NOTHING if safety.confirm is None else write_duration(safety.confirm),
+    }
+
+
+def _window(window: Window) -> str:
+    days = "+".join(DAYS[day] for day in sorted(window.days))
+    return f"{days} {write_minutes(window.begin)}-{write_minutes(window.end)}"
+
+
+def _share(share: int | None) -> str:
+    return NOTHING if share is None else f"{write_percent(share)}%"
 
 
 def _limits(limits: Limits) -> Facts:

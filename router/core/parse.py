@@ -1,7 +1,7 @@
 """A loaded routes.yaml becomes a `Table`, or all of its problems at once.
 
 `parse` never raises and never stops at the first problem.  Sections are read in the order in which they refer to
-each other (sites, upstreams, defaults, groups, routes); a section that cannot be read makes no second complaint
+each other (sites, upstreams, defaults, groups, routes, safety); a section that cannot be read makes no second complaint
 where others refer to it.  Things that are recorded but not acted on by this version come back as notes, so that no
 option does nothing silently.
 
@@ -11,8 +11,9 @@ good YAML, and must not look like a good document too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as Map
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as model_fields
 from types import MappingProxyType
 from typing import Any, Final
@@ -29,6 +30,7 @@ from router.core.parse_routes import (
     settings_readers,
     timeouts,
 )
+from router.core.parse_safety import read_safety
 from router.core.parse_upstreams import all_sites, check_weights, keys, read_sites, read_upstreams
 from router.core.problem import Code, Note, Problem, Report
 from router.core.schema import Reader, boolean, choice, describe, digits, fields, known_entries, missing, whole
@@ -52,15 +54,23 @@ class Refused:
     notes: tuple[Note, ...] = ()
 
 
+def any_zone(_name: str) -> bool:
+    """Every well-formed name is that of a time zone, to those who have no list of them."""
+    return True
+
+
 def parse(
-    document: Node, environ: Map[str, str] = MappingProxyType({}), report: Report | None = None
+    document: Node,
+    environ: Map[str, str] = MappingProxyType({}),
+    report: Report | None = None,
+    zone_known: Callable[[str], bool] = any_zone,
 ) -> Parsed | Refused:
     """The table that the document says.  `report` may hold what its source found wrong already."""
     report = report or Report()
     top = known_entries(document, "the file", _TOP_KEYS, report)
     if top is None:
         return Refused(report.problems())
-    table = _table(document, top, environ, report)
+    table = replace(_table(document, top, environ, report), safety=read_safety(top.get("safety"), zone_known, report))
     problems = report.problems()
     return Refused(problems, report.notes()) if problems else Parsed(table, report.notes())
 
@@ -118,7 +128,7 @@ _REQUIRED: Final = {
     "routes": "write the routes, or `routes: []` for none at all",
 }
 _TOP_KEYS: Final = dict.fromkeys(
-    (*_REQUIRED, "sites", "defaults", "groups", "trusted", "limits", "http", "expose", "trailing_slash")
+    (*_REQUIRED, "sites", "defaults", "groups", "trusted", "limits", "http", "expose", "trailing_slash", "safety")
 )
 _HTTP: Final[Readers] = {
     "dot_segments": choice(DotRule),

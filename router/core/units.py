@@ -15,6 +15,8 @@ DURATION_HELP: Final = "write a whole number above zero and its unit, such as 25
 PERCENT_HELP: Final = "write a number from 0 to 100 with at most two decimals, such as 25 or 0.5"
 SIZE_HELP: Final = "write bytes as a whole number, or with a unit such as 16KiB, 1MiB or 2GiB (at most 1TiB)"
 
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
 MAX_DURATION: Final = 168 * 3600
 MAX_SIZE: Final = 2**40
 
@@ -71,3 +73,8 @@ def write_percent(ppm: int) -> str:
     """The number alone, with as many decimals as it needs (shares computed inside may need four)."""
     whole, rest = divmod(ppm, 10_000)
     return f"{whole}.{rest:04d}".rstrip("0") if rest else str(whole)
+
+
+def write_minutes(minutes: int) -> str:
+    """Minutes of the day as a clock shows them; the end of the day is 24:00."""
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"

@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from collections.abc import Mapping as Map
+from functools import cache
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -41,7 +43,17 @@ def load_table(data: bytes, filename: str, environ: Map[str, str]) -> Parsed | R
     """The table that a routes.yaml says, or all that is wrong with it."""
     report = Report(filename)
     document = read_document(data, report)
-    return Refused(report.problems()) if document is None else parse(document, environ, report)
+    return Refused(report.problems()) if document is None else parse(document, environ, report, zone_known)
+
+
+@cache
+def zone_known(name: str) -> bool:
+    """Does this machine know such a time zone?"""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
 
 
 def read_document(data: bytes, report: Report, loader: type[Any] = LOADER) -> Node | None:
