@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Coroutine
 from email.utils import formatdate
 from math import inf
@@ -53,6 +54,8 @@ class Plane:
         self._recalled: dict[Exchange, asyncio.TimerHandle] = {}
         """Tunnels that will be closed, and when."""
         self.date_line = b""
+        self.room = sys.maxsize
+        """Clients that there are file descriptors for."""
         self.override_key = b""
         """Signs permissions to choose a side; empty: nobody may by token."""
         self._deserted: asyncio.Event | None = None
@@ -94,7 +97,7 @@ class Plane:
         self.bump(WorkerSlot.ACCEPTED)
         self.clients.add(client)
         self.count(WorkerSlot.CONNECTIONS, 1)
-        if len(self.clients) > self.snapshot.settings.limits.connections:
+        if len(self.clients) > min(self.snapshot.settings.limits.connections, self.room):
             self.bump(WorkerSlot.REFUSED_CONNECTIONS)
             return False
         return True

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +53,7 @@ async def serve(options: WorkerOptions) -> None:
     access_log = AccessLog(options.access_log, counters) if options.access_log else None
     plane = Plane(loop, counters, access_log)
     plane.override_key = _override_key(options)
+    plane.room = _room_for_clients()
     accepting = asyncio.Event()
     holds = None if options.state is None else options.state / FOLDER
     taker = Taker(plane, options.number, accepting.set, holds)
@@ -82,6 +85,19 @@ async def serve(options: WorkerOptions) -> None:
     await plane.close()
     if access_log is not None:
         access_log.close()
+
+
+def _room_for_clients() -> int:
+    """How many clients there are file descriptors for, once this process may have as many as it is allowed at all.
+
+    A client that waits has one and its exchange another; a quarter is left for upstreams that are busy with few.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # some systems promise more than they give
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(soft - soft // 4, 1) if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
 def _counters(options: WorkerOptions) -> Counters:
