@@ -1,0 +1,336 @@
+"""What time does to what is in force, and how one goes back in it: expiry, trials of files, restore, plan and diff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from router.core.model import Side
+from router.core.orders import Kind, Scope
+from router.events import EventName
+from router.live import Change, Difference, Plan, Refusal
+from router.ports import KEPT
+from tests.router.rig import ALL, Rig, accepted, group, refused, route, yaml
+
+WEIGHTS = {"a": 10.0, "b": 20.0, "g1": 30.0}
+ON_TRIAL = "safety: {confirm: 10m}\n"
+
+
+async def give(rig: Rig, kind: Kind, scope: Scope, percent: float | None = None, **more: Any) -> Change:
+    share = None if percent is None else int(percent * 10_000)
+    return accepted(await rig.live.give(kind, scope, reason="r", actor="lead", share=share, **more))
+
+
+async def later(rig: Rig, seconds: float) -> None:
+    rig.clock.time += seconds
+    await rig.live.expire()
+
+
+async def restore(rig: Rig, number: int, **more: Any) -> Change | Refusal:
+    return await rig.live.restore(number, reason="as it was", actor="lead", **more)
+
+
+def text(weights: Mapping[str, float], extra: str = ON_TRIAL) -> bytes:
+    return yaml(WEIGHTS | weights, extra=extra)
+
+
+# -------------------------------------------------------------------------------------------------- expiry
+
+
+async def test_a_weight_a_cap_and_a_pin_end_in_their_time() -> None:
+    """What holds without them holds again, with a revision that says which ended."""
+    rig = await Rig().started()
+    await give(rig, Kind.WEIGHT, route("a"), 15, lasts=60)
+    await give(rig, Kind.CAP, route("b"), 5, lasts=60)
+    await give(rig, Kind.PIN, group("green"), side=Side.LEGACY, lasts=120)
+    assert {"a": 15, "b": 5, "g1": 0} == rig.shares()
+    await later(rig, 59.9)
+    assert {"a": 15, "b": 5, "g1": 0} == rig.shares()
+    await later(rig, 0.1)
+    assert {"a": 10, "b": 20, "g1": 0} == rig.shares()
+    lines = rig.live.history(1)[0].changes.lines
+    assert ("W-1 (weight route=a) has had its time", "C-2 (cap route=b) has had its time") == lines[:2]
+    assert ["W-1", "C-2"] == [said["order"] for said in rig.said(EventName.LAPSED)]
+    await later(rig, 60)
+    assert ({"a": 10, "b": 20, "g1": 30}, ()) == (rig.shares(), rig.live.orders)
+    rig.assert_all_agree()
+    assert () == rig.store.disk.orders
+
+
+async def test_nothing_happens_while_nothing_is_due() -> None:
+    """However often one looks."""
+    rig = await Rig().started()
+    await give(rig, Kind.WEIGHT, route("a"), 15, lasts=60)
+    for _ in range(3):
+        await later(rig, 1)
+    assert (2, 2) == (rig.live.revision, rig.store.commits)
+
+
+async def test_looking_before_the_start_is_harmless() -> None:
+    """The clock runs while the file is still being read."""
+    await Rig().live.expire()
+
+
+async def test_a_rollback_never_ends_by_itself_and_says_so_once() -> None:
+    """Time alone never moves traffic forward: it is overdue until a person resumes it."""
+    rig = await Rig().started()
+    change = accepted(await rig.live.rollback(ALL, reason="r", actor="sre", lasts=3600))
+    await later(rig, 1799)
+    assert [] == rig.said(EventName.ENDS_SOON)
+    for _ in range(3):
+        await later(rig, 1)
+    assert ["R-1"] == [said["order"] for said in rig.said(EventName.ENDS_SOON)]
+    assert [] == rig.said(EventName.OVERDUE)
+    for _ in range(3):
+        await later(rig, 3600)
+    assert ["R-1"] == [said["order"] for said in rig.said(EventName.OVERDUE)]
+    assert {"a": 0, "b": 0, "g1": 0} == rig.shares()
+    assert change.order
+    assert change.order.overdue(rig.clock.time)
+    accepted(await rig.resume("R-1"))
+    assert WEIGHTS == rig.shares()
+
+
+async def test_a_freeze_holds_back_what_would_rise_by_ending() -> None:
+    """The cap is overdue until the freeze is lifted; a weight that lowers by ending is not held back."""
+    rig = await Rig().started()
+    await give(rig, Kind.CAP, route("a"), 5, lasts=60)
+    await give(rig, Kind.WEIGHT, route("b"), 50, lasts=60)
+    freeze = await give(rig, Kind.FREEZE, ALL)
+    await later(rig, 61)
+    assert {"a": 5, "b": 20, "g1": 30} == rig.shares()
+    await later(rig, 61)
+    assert ["C-1"] == [said["order"] for said in rig.said(EventName.OVERDUE)]
+    assert freeze.order
+    accepted(await rig.resume(freeze.order.id))
+    await later(rig, 1)
+    assert WEIGHTS == rig.shares()
+
+
+async def test_an_end_is_in_force_although_it_cannot_be_recorded() -> None:
+    """A trial that failed is over, whatever the disk says; the recorded order carries its own end."""
+    rig = await Rig().started()
+    await give(rig, Kind.WEIGHT, route("a"), 90, trial=60)
+    rig.store.failing = "database or disk is full"
+    await later(rig, 61)
+    assert WEIGHTS == rig.shares()
+    assert not rig.live.persisted
+    again = rig.again()
+    assert await again.live.start(yaml(WEIGHTS)) is None
+    await later(again, 120)
+    assert WEIGHTS == again.shares()
+
+
+# ------------------------------------------------------------------------------------------ files on trial
+
+
+async def test_a_file_that_nobody_confirms_is_taken_back() -> None:
+    """With `safety.confirm`; orders given since stay, and the file's state says what happened."""
+    rig = await Rig().started()
+    change = accepted(await rig.load(text({"a": 50})))
+    assert rig.clock.time + 600 == change.until == rig.live.source.until
+    accepted(await rig.weight(route("b"), 25))
+    await later(rig, 599)
+    assert {"a": 50, "b": 25, "g1": 30} == rig.shares()
+    await later(rig, 1)
+    assert {"a": 10, "b": 25, "g1": 30} == rig.shares()
+    assert ("refused", None) == (rig.live.source.status, rig.live.source.until)
+    assert "nobody confirmed it in time" in rig.live.source.problems[0]
+    assert [{"revision": 4, "back_to": 1}] == rig.said(EventName.TAKEN_BACK)
+    rig.assert_all_agree()
+
+
+async def test_a_file_that_is_confirmed_stays() -> None:
+    """By the name "file"; that is a revision with who and why."""
+    rig = await Rig().started()
+    accepted(await rig.load(text({"a": 50})))
+    change = accepted(await rig.live.confirm("file", reason="looks well", actor="lead"))
+    assert (3, None, None) == (change.revision, change.until, rig.live.source.until)
+    await later(rig, 10_000)
+    assert {"a": 50, "b": 20, "g1": 30} == rig.shares()
+    assert "looks well" == rig.live.history(1)[0].reason
+
+
+async def test_a_second_file_before_the_first_is_confirmed_leads_back_as_far() -> None:
+    """To the last state that nobody doubted."""
+    rig = await Rig().started()
+    accepted(await rig.load(text({"a": 50})))
+    await later(rig, 300)
+    accepted(await rig.load(text({"a": 60})))
+    await later(rig, 599)
+    assert 60 == rig.shares()["a"]
+    await later(rig, 1)
+    assert WEIGHTS == rig.shares()
+
+
+async def test_a_weight_that_gave_way_to_the_file_comes_back_with_its_end() -> None:
+    """Unless somebody has given or lifted one for the same scope since."""
+    rig = await Rig().started()
+    accepted(await rig.weight(route("a"), 15))
+    accepted(await rig.weight(route("b"), 25))
+    accepted(await rig.load(text({"a": 50, "b": 55})))
+    accepted(await rig.weight(route("b"), 56))
+    await later(rig, 600)
+    assert {"a": 15, "b": 20, "g1": 30} == rig.shares()
+
+
+@pytest.mark.parametrize("seconds", [0, 601])
+async def test_a_trial_of_a_file_survives_a_restart(seconds: float) -> None:
+    """Control may be away when its time comes; what was taken back does not return at the start after that."""
+    before = await Rig().started()
+    file = text({"a": 50})
+    accepted(await before.load(file))
+    rig = before.again()
+    rig.clock.time = before.clock.time + seconds
+    assert await rig.live.start(file) is None
+    assert 50 == rig.shares()["a"]
+    await later(rig, 601 - seconds)
+    assert WEIGHTS == rig.shares()
+    third = rig.again()
+    assert await third.live.start(file) is None
+    assert (WEIGHTS, "refused") == (third.shares(), third.live.source.status)
+    accepted(await third.load(text({"a": 51})))
+    assert 51 == third.shares()["a"]
+
+
+async def test_the_first_file_and_one_that_changes_nothing_are_not_on_trial() -> None:
+    """There is nothing to go back to."""
+    rig = Rig()
+    assert await rig.live.start(text({})) is None
+    assert rig.live.source.until is None
+    accepted(await rig.load(text({}) + b"# a comment\n"))
+    assert rig.live.source.until is None
+
+
+# ------------------------------------------------------------------------------------------------- restore
+
+
+async def test_restore_brings_back_file_and_orders_in_one_revision() -> None:
+    """Atomically, as a new revision; the old text is in force, byte for byte."""
+    rig = await Rig().started()
+    accepted(await rig.weight(route("a"), 15))
+    accepted(await rig.load(yaml({"a": 10, "b": 21, "g1": 31, "c": 5})))
+    accepted(await rig.weight(route("a"), 17))
+    change = accepted(await restore(rig, 2))
+    assert ({"a": 15, "b": 20, "g1": 30}, 5) == (rig.shares(), change.revision)
+    assert {"a", "b", "g1", "c"} == {each.name for each in change.routes}
+    assert yaml(WEIGHTS) == rig.live.text
+    assert ("restore", "as it was", "lead") == (
+        rig.live.history(1)[0].source,
+        rig.live.history(1)[0].reason,
+        rig.live.history(1)[0].actor,
+    )
+    rig.assert_all_agree()
+    assert rig.store.disk.orders == rig.live.orders
+
+
+async def test_restore_keeps_the_rollbacks_and_freezes_in_force() -> None:
+    """Going back in history never moves traffic forward past them."""
+    rig = await Rig().started()
+    accepted(await rig.rollback(route("a")))
+    await give(rig, Kind.FREEZE, route("b"))
+    accepted(await restore(rig, 1))
+    assert {"a": 0, "b": 20, "g1": 30} == rig.shares()
+    assert ["R-1", "F-2"] == [order.id for order in rig.live.orders]
+
+
+async def test_restore_does_not_bring_back_what_ran_out() -> None:
+    """An order that has ended meanwhile stays ended."""
+    rig = await Rig().started()
+    await give(rig, Kind.WEIGHT, route("a"), 50, lasts=60)
+    await later(rig, 61)
+    change = accepted(await restore(rig, 2))
+    assert (WEIGHTS, True) == (rig.shares(), change.already)
+
+
+async def test_restore_goes_through_the_safety_rules() -> None:
+    """Refused whole, and overridden by name."""
+    rig = Rig()
+    assert await rig.live.start(text({"a": 90}, "safety: {max_step: 25}\n")) is None
+    accepted(await rig.load(text({"a": 1}, "safety: {max_step: 25}\n")))
+    answer = refused(await restore(rig, 1))
+    assert ("safety", 1) == (answer.code, rig.shares()["a"])
+    accepted(await restore(rig, 1, override={"max-step": "it ran like this for a week"}))
+    assert 90 == rig.shares()["a"]
+
+
+async def test_a_restored_revision_outlives_a_restart_until_the_file_is_edited() -> None:
+    """The file on the disk says something else; it does not sneak back in."""
+    rig = await Rig().started()
+    edited = yaml(WEIGHTS | {"a": 50})
+    accepted(await rig.load(edited))
+    accepted(await restore(rig, 1))
+    assert "revision 1 was restored over it by lead" in rig.live.source.problems[0]
+    again = rig.again()
+    assert await again.live.start(edited) is None
+    assert (WEIGHTS, 3, "refused") == (again.shares(), again.live.revision, again.live.source.status)
+    accepted(await again.load(yaml(WEIGHTS | {"a": 51})))
+    assert (51, "ok") == (again.shares()["a"], again.live.source.status)
+    third = again.again()
+    assert await third.live.start(edited) is None
+    assert 50 == third.shares()["a"], "the old text is not set aside for ever"
+
+
+async def test_what_cannot_be_restored_is_refused() -> None:
+    """Unknown, not kept any more, against another revision, without a reason, or with a store that is away."""
+    rig = await Rig().started()
+    assert ("unknown-revision", 404) == (refused(await restore(rig, 9)).code, refused(await restore(rig, 9)).status)
+    assert "stale-revision" == refused(await restore(rig, 1, expected=7)).code
+    assert "invalid" == refused(await rig.live.restore(1, reason=" ", actor="a")).code
+    rig.fleet.workers[0].revision = KEPT + 10
+    accepted(await rig.rollback(ALL))
+    assert ("not-kept", 410) == (refused(await restore(rig, 1)).code, refused(await restore(rig, 1)).status)
+    rig.store.failing = "disk I/O error"
+    assert "storage" == refused(await restore(rig, 1)).code
+
+
+# -------------------------------------------------------------------------------------------- plan and diff
+
+
+async def test_a_plan_says_what_would_change_and_changes_nothing() -> None:
+    """Routes, the part of the traffic that changes side, users, orders that give way, rules that would refuse it."""
+    rig = await Rig().started()
+    accepted(await rig.weight(route("a"), 15))
+    rig.traffic.requests = {"a": 60, "b": 20, "g1": 20}
+    plan = await rig.live.plan(text({"a": 50, "b": 10}, "safety: {max_step: 25, confirm: 10m}\n"))
+    assert isinstance(plan, Plan)
+    assert [("a", 150_000, 500_000), ("b", 200_000, 100_000)] == [(r.name, r.before, r.after) for r in plan.routes]
+    assert (0.35 * 60 + 0.1 * 20, 0.35 * 60) == (plan.moved / 10_000, plan.moved_to_new / 10_000)
+    assert {"a": 350_000, "b": 100_000} == plan.seeds
+    assert round(1_000_000 * (1 - 0.65 * 0.9)) == plan.subjects
+    assert ["max-step"] == [str(one.rule) for one in plan.violations]
+    assert ((("W-1", "a"),), 600) == (plan.superseded, plan.confirm)
+    assert "route a: weight 10% -> 50%" in plan.lines
+    assert ({"a": 15, "b": 20, "g1": 30}, 2) == (rig.shares(), rig.live.revision)
+
+
+async def test_a_plan_says_why_a_file_looks_like_an_accident() -> None:
+    """A route that carries traffic would vanish."""
+    rig = await Rig().started()
+    rig.traffic.requests = {"b": 1}
+    plan = await rig.live.plan(yaml({"a": 10, "g1": 30}))
+    assert isinstance(plan, Plan)
+    assert "b" in plan.removal[0]
+    assert "invalid" == getattr(await rig.live.plan(b"x"), "code", "")
+
+
+async def test_the_difference_of_two_revisions_is_exact() -> None:
+    """Lines of the file, shares of routes, orders that went and came; in either direction."""
+    rig = await Rig().started()
+    accepted(await rig.weight(route("a"), 15))
+    accepted(await rig.load(yaml({"a": 10, "b": 21, "g1": 30})))
+    accepted(await rig.rollback(route("b")))
+    found = await rig.live.difference(2, 4)
+    assert isinstance(found, Difference)
+    assert ("route b: weight 20% -> 21%",) == found.lines
+    assert [("b", 200_000, 0)] == [(each.name, each.before, each.after) for each in found.routes]
+    assert ([], ["R-2"]) == ([order.id for order in found.gone], [order.id for order in found.given])
+    back = await rig.live.difference(4, 1)
+    assert isinstance(back, Difference)
+    assert {("a", 150_000, 100_000), ("b", 0, 200_000)} == {
+        (each.name, each.before, each.after) for each in back.routes
+    }
+    assert ["W-1", "R-2"] == [order.id for order in back.gone]
+    assert "unknown-revision" == getattr(await rig.live.difference(1, 99), "code", "")
