@@ -95,6 +95,16 @@ def _run(args: argparse.Namespace) -> int:
 # -- the words ---------------------------------------------------------------------------------------------------------
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when somebody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - reads the file system
+
+        print(f"strangler {version('strangler')}")
+        parser.exit()
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Everything that can be said."""
     parser = argparse.ArgumentParser(
@@ -103,6 +113,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 done and confirmed by all workers; 1 refused or failed; 2 wrong usage; "
         "3 recorded but not confirmed by all workers",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="which one this is")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_router(commands)
     _add_reading(commands)
@@ -157,32 +168,113 @@ def _add_reading(commands: Commands) -> None:
     history.add_argument("--before", type=values.count, metavar="REVISION", help="those before this one")
     show = _command(commands, "show", "everything about one revision")
     show.add_argument("revision", type=values.count, metavar="REVISION")
+    diff = _command(commands, "diff", "what differs between two revisions: routes.yaml, orders, shares")
+    diff.add_argument("first", type=values.count, metavar="A")
+    diff.add_argument("second", type=values.count, metavar="B")
+    restore = _command(commands, "restore", "orders and routes.yaml as they were at a revision, as a new one")
+    restore.add_argument("revision", type=values.count, metavar="REVISION")
+    _reasoned(restore)
+    bake = _command(commands, "bake", "weight orders in force are written into routes.yaml, changing only those lines")
+    bake.add_argument("file", nargs="?", help="(default: the file that the router watches)")
+    bake.add_argument("--patch", action="store_true", help="write nothing, print the patch")
+    _command(commands, "watch", "what happens, as it happens; Ctrl-C ends it")
 
 
 def _add_orders(commands: Commands) -> None:
     weight = _command(commands, "weight", "a share for a route, several, or a group")
-    weight.usage = "strangler weight (ROUTE | --group G) PERCENT --reason TEXT [--admin URL] [--json]"
-    weight.add_argument("words", nargs="+", metavar="ROUTE PERCENT", help="a name or glob; 0 to 100")
-    weight.add_argument("--group", help="all routes of a group, instead of ROUTE")
-    weight.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+    _scoped_words(weight, "PERCENT", "0 to 100")
+    _ordered(weight, trial=True)
+    pin = _command(commands, "pin", "one side for everything in the scope, whatever weights say")
+    _scoped_words(pin, "legacy|new", "the side")
+    _ordered(pin, trial=True)
+    cap = _command(commands, "cap", "a ceiling for the share of each route in the scope")
+    _scoped_words(cap, "PERCENT", "0 to 100")
+    _ordered(cap, trial=True)
+    freeze = _command(commands, "freeze", "no share in the scope may rise; lowering is always allowed")
+    _scoped(freeze)
+    _ordered(freeze)
+    drain = _command(commands, "drain", "a site takes no more requests; the others take them over")
+    drain.add_argument("site", metavar="SITE")
+    _ordered(drain, trial=True)
+    _add_rollback(commands)
+    resume = _command(commands, "resume", "lifts an order; what was declared or ordered before holds again")
+    resume.add_argument("order", metavar="ORDER", help="its id, such as R-12")
+    resume.add_argument("--weight", type=values.percent, metavar="PERCENT", help="begin again with this share")
+    _reasoned(resume)
+    confirm = _command(commands, "confirm", "an order that is on trial stays (--confirm-within)")
+    confirm.add_argument("order", metavar="ORDER", help="its id, or `file` for a routes.yaml that is on trial")
+    confirm.add_argument("--reason", default="", metavar="TEXT")
+
+
+def _add_rollback(commands: Commands) -> None:
     rollback = _command(commands, "rollback", "legacy, now, until somebody resumes")
-    what = rollback.add_mutually_exclusive_group(required=True)
-    what.add_argument("route", nargs="?", metavar="ROUTE", help="a name or glob")
-    what.add_argument("--group", metavar="G")
-    what.add_argument("--site", metavar="S", help="the part of the traffic that is drawn to this site")
-    what.add_argument("--all", action="store_true", dest="everything")
+    what = _scoped(rollback, site=True)
     what.add_argument("--last", action="store_true", help="what the newest change that raised a share was about")
-    rollback.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+    what.add_argument("--since", type=values.seconds, metavar="60m", help="everything that was raised since then")
+    rollback.add_argument(
+        "--over",
+        type=values.easing,
+        metavar="20s",
+        help="for a legacy that is cold: down to 0 in a few steps (10m at most; Ctrl-C: the rest at once)",
+    )
     rollback.add_argument(
         "--state",
         type=Path,
         help="where the router on this machine keeps its state, for when control does not answer "
         "(default: $STRANGLER_STATE, else .strangler)",
     )
-    resume = _command(commands, "resume", "lifts an order; what was declared or ordered before holds again")
-    resume.add_argument("order", metavar="ORDER", help="its id, such as R-12")
-    resume.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
-    resume.add_argument("--weight", type=values.percent, metavar="PERCENT", help="begin again with this share")
+    _ordered(rollback, "it is due then, but holds until somebody resumes")
+
+
+def _scoped(parser: argparse.ArgumentParser, *, site: bool = False) -> argparse._MutuallyExclusiveGroup:
+    """ROUTE, or one of the options that name more."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("route", nargs="?", metavar="ROUTE", help="a name or glob")
+    what.add_argument("--group", metavar="G", help="all routes of a group")
+    if site:
+        what.add_argument("--site", metavar="S", help="the part of the traffic that is drawn to this site")
+    what.add_argument("--all", action="store_true", dest="everything", help="every route")
+    return what
+
+
+def _scoped_words(parser: argparse.ArgumentParser, last: str, what: str) -> None:
+    """The same with one more word behind it."""
+    parser.usage = (
+        f"{parser.prog} (ROUTE | --group G | --all) {last} --reason TEXT\n"
+        "           [--for 2h | --confirm-within 10m] [--override RULE] [--admin URL] [--json]"
+    )
+    parser.add_argument("words", nargs="+", metavar=f"ROUTE {last}", help=f"a name or glob; {what}")
+    wide = parser.add_mutually_exclusive_group()
+    wide.add_argument("--group", metavar="G", help="all routes of a group, instead of ROUTE")
+    wide.add_argument("--all", action="store_true", dest="everything", help="every route, instead of ROUTE")
+
+
+def _ordered(parser: argparse.ArgumentParser, ends: str = "it ends then by itself", *, trial: bool = False) -> None:
+    """What every order may say."""
+    until = parser.add_mutually_exclusive_group()
+    until.add_argument("--for", dest="lasts", type=values.duration, metavar="2h", help=ends)
+    if trial:
+        until.add_argument(
+            "--confirm-within",
+            dest="trial",
+            type=values.duration,
+            metavar="10m",
+            help="it is taken back then unless somebody confirms it",
+        )
+    _reasoned(parser)
+
+
+def _reasoned(parser: argparse.ArgumentParser) -> None:
+    """What every change may say."""
+    parser.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+    parser.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="RULE",
+        choices=values.RULES,
+        help=f"a safety rule that shall not refuse it this once, for that reason: {', '.join(values.RULES)}",
+    )
 
 
 def _command(commands: Commands, name: str, what: str, *, admin: bool = True) -> argparse.ArgumentParser:
