@@ -108,6 +108,17 @@ class WorkerFleet:
             await self._file.finish()
             os.close(self._folder)
 
+    async def exchanges(self, request_id: str, patience: float = 1.0) -> tuple[Mapping[str, Any], ...]:
+        """What the workers remember of exchanges with this id, newest first; each says which `worker` it was."""
+        asking = (self.ask(number, "recent", patience, id=request_id) for number in range(len(self._links)))
+        answers = await asyncio.gather(*asking)
+        found = [
+            {**each, "worker": number}
+            for number, answer in enumerate(answers)
+            for each in (answer["found"] if answer else ())
+        ]
+        return tuple(sorted(found, key=lambda each: each["at"], reverse=True))
+
     async def ask(self, worker: int, op: str, patience: float = 1.0, **more: object) -> Mapping[str, Any] | None:
         """One worker's answer to `{"op": op}`; None when it does not answer in time."""
         return await self._links[worker].ask(op, patience, more)
@@ -163,7 +174,7 @@ class _Link:
         self._trouble = ""
         self._refused: tuple[int, int] = (0, 0)
         """A revision, and how often it was refused in a row."""
-        self._answers: dict[str, list[asyncio.Future[Mapping[str, Any]]]] = {}
+        self._answers: dict[tuple[str, object], list[asyncio.Future[Mapping[str, Any]]]] = {}
 
     # -- sending ------------------------------------------------------------------------------------
 
@@ -189,11 +200,17 @@ class _Link:
         if self._writer is None:
             return None
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-        self._answers.setdefault(op, []).append(answer)
+        question = (op, more.get("id"))
+        self._answers.setdefault(question, []).append(answer)
         self._writer.write(encode({"op": op, **more}))
         try:
             return await asyncio.wait_for(answer, patience)
         except TimeoutError:
+            waiting = self._answers.get(question, [])
+            if answer in waiting:
+                waiting.remove(answer)
+            if not waiting:
+                self._answers.pop(question, None)
             return None
 
     # -- life ---------------------------------------------------------------------------------------
@@ -264,7 +281,7 @@ class _Link:
                 self._fleet.holds(self.state.id, message["holds"])
             case op:
                 self._seen()
-                for answer in self._answers.pop(op, []):
+                for answer in self._answers.pop((op, message.get("id")), []):
                     if not answer.done():
                         answer.set_result(message)
 

@@ -33,6 +33,7 @@ MODULES: Final = (
     "router.planes.embedded.heads",
     "router.planes.embedded.plane",
     "router.planes.embedded.pools",
+    "router.planes.embedded.recent",
     "router.planes.embedded.snapshot",
     "router.planes.embedded.upstream",
 )

@@ -35,6 +35,7 @@ _MOST_LINES: Final = 100_000
 """Lines that may wait to be taken; the sender of more is cut off."""
 _WATCH_SECONDS: Final = 1.0
 _HOLD: Final = b'"op":"hold"'
+_RECENT: Final = b'"op":"recent"'
 _DISK_PATIENCE: Final = 0.5
 """Seconds that the answer to a hold waits for the disk; the hold is in force meanwhile."""
 
@@ -161,6 +162,10 @@ class Taker:
             "holds": [hold.id for hold in self._holds],
         }
 
+    def recent(self, request_id: str) -> list[dict[str, Any]]:
+        """The newest exchanges with this id."""
+        return self._plane.recent.find(request_id.encode("latin-1", "replace"))
+
     def note_stall(self, seconds: float) -> None:
         """Remember the longest turn of the loop that a line has cost."""
         slots = self._plane.counters.slots
@@ -227,6 +232,8 @@ class ChannelConnection(asyncio.Protocol):
             self.send(self._taker.status())
         elif _HOLD in line:
             self._hold(line)
+        elif _RECENT in line:
+            self._recent(line)
         else:
             self._take(line)
 
@@ -265,6 +272,16 @@ class ChannelConnection(asyncio.Protocol):
         revision, digest = self._taker.in_force()
         answer = {"op": "held", "id": hold.id, "revision": revision, "hash": digest, "ms": milliseconds}
         self.send({**answer, "already": already, "written": written})
+
+    def _recent(self, line: bytes) -> None:
+        """Which exchanges had this id; the answer carries it too, since several may be asked for at once."""
+        try:
+            wanted = json.loads(line)["id"]
+            found = self._taker.recent(wanted)
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            self.send({"op": "refused", "revision": 0, "why": f"malformed: {error}"})
+            return
+        self.send({"op": "recent", "id": wanted, "found": found})
 
     def send(self, message: dict[str, Any]) -> None:
         self.transport.write(encode(message))

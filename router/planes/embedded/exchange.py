@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from router.core.attempt import IDEMPOTENT, Next, Stage, Try, after_failure, after_status
 from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide, place_at_site
@@ -61,6 +61,8 @@ class Exchange:
     """The side, as cheap as it gets."""
     reason: int = 3
     """A `Reason`; the default is UNLISTED."""
+    drawn: int = NO_SUBJECT
+    """The subject's bucket, if it was computed."""
     status: int = 0
     """What the client was told; 0 while it was told nothing."""
     site: str = ""
@@ -194,6 +196,7 @@ class Exchange:
                 drawn = PREFLIGHT
             elif (found := self._subject(entry)) is not None:
                 drawn = bucket(found, entry.seed)
+            self.drawn = drawn
         return decide(share, snapshot.causes[index], override, drawn)
 
     def _override(self, entry: RouteEntry) -> Side | None:
@@ -835,6 +838,26 @@ class Exchange:
             plane.close_tunnel(self)
         if plane.access_log is not None:
             plane.access_log.put(self, took, broken=broken)
+        request = self.request
+        pool = self._pool
+        index = entry.index
+        shares: list[Any] = self.snapshot.shares  # Any: what lies there is passed on as it is
+        plane.recent.put(
+            self.request_id,
+            request.method,
+            request.target,
+            entry.name,
+            on_new,
+            self.reason,
+            self.drawn,
+            shares[index] if index >= 0 else None,
+            self.snapshot.number,
+            pool.key if pool is not None else "",
+            self.status,
+            self.started,
+            took,
+            broken,
+        )
 
     @property
     def answering(self) -> bool:

@@ -16,6 +16,7 @@ from router.core.override import permits
 from router.planes.embedded.deadlines import Wheel
 from router.planes.embedded.heads import Memory
 from router.planes.embedded.pools import PoolStore
+from router.planes.embedded.recent import Recent
 from router.telemetry import RouteBlock, WorkerSlot
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Plane:
         self.access_log = access_log
         self.wheel = Wheel(loop)
         self.memory = Memory()
+        self.recent = Recent()
         self.pools = PoolStore(self)
         self.snapshot: Snapshot
         self.ready = False

@@ -76,6 +76,8 @@ class Snapshot:
 
     def __init__(self, revision: int) -> None:
         self.revision = revision
+        self.number: object = revision
+        """The same, for passing on as it is."""
         self.digest = ""
         self.structure = ""
         self.matcher: Matcher[RouteEntry] = Matcher()

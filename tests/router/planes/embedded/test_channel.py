@@ -416,3 +416,19 @@ def test_a_worker_catches_up_with_what_the_others_were_told(stage: Stage, tmp_pa
 
     stage.loop.run_until_complete(a_moment())
     assert {0: 1, 1000: 99} == Counter(stage.plane.snapshot.shares)
+
+
+# ------------------------------------------------------------------------------------------------------- questions
+
+
+def test_a_recent_exchange_can_be_asked_for(stage: Stage) -> None:
+    """By its id, which the answer repeats."""
+    stage.ask(b"GET", b"/api/1", b"X-Request-Id: abc-1")
+    stage.new.wire.say(OK)
+    sender = Sender(stage)
+    sender.answers()
+    known, unknown = sender.say(encode({"op": "recent", "id": "abc-1"}), encode({"op": "recent", "id": "한"}))
+    assert ("recent", "abc-1", ["api"]) == (known["op"], known["id"], [each["route"] for each in known["found"]])
+    assert ("recent", "한", []) == (unknown["op"], unknown["id"], unknown["found"])
+    assert ["refused"] == [answer["op"] for answer in sender.say(b'{"op":"recent"}\n')]
+    assert ["refused"] == [answer["op"] for answer in sender.say(b'{"op":"recent","id":7}\n')]
