@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.model import PPM, Group, Route, Table
+from router.core.model import PPM, Group, Route, Side, Table
 from router.core.orders import Kind, Order, Reach, Scope, effective
-from router.core.place import Objection, Placed, Stamp, lift, place_rollback, place_weight
+from router.core.place import (
+    Objection,
+    Placed,
+    Stamp,
+    confirm,
+    lift,
+    place_cap,
+    place_drain,
+    place_freeze,
+    place_pin,
+    place_rollback,
+    place_weight,
+)
 from tests.router.core.tables import orders, scopes, shares, tables
 
 STAMP = Stamp(100, "because", "sre", 5.0)
@@ -149,11 +162,94 @@ def test_a_weight_is_in_force_unless_something_above_it_holds(data: st.DataObjec
         return
     before, after = effective(drawn, given_orders).routes, effective(drawn, outcome.orders).routes
     held = [order for order in given_orders if order.kind is Kind.ROLLBACK]
+    replaced = {name for order in given_orders if order.scope == scope for name in order.declared}
     for route, was, now in zip(drawn.routes, before, after, strict=True):
         if route.name not in outcome.order.declared:
-            assert was == now
+            assert was == now or route.name in replaced
         elif any(order.scope.covers(route) for order in held):
             assert now.share == 0
         else:
             cap = drawn.groups[route.group].cap if route.group else None
             assert now.share == min(share, PPM if cap is None else cap)
+
+
+# ------------------------------------------------------------------------------------ orders that end
+
+
+def ending(number: int, expires: float | None) -> Stamp:
+    return replace(STAMP, number=number, expires=expires, provisional=expires is not None)
+
+
+def weighed(given_orders: tuple[Order, ...], number: int, expires: float | None) -> Placed:
+    return placed(place_weight(TABLE, given_orders, named("a"), number, ending(number, expires)))
+
+
+def test_an_order_that_ends_stands_in_for_its_predecessor() -> None:
+    """Lifting it leads back to that; one without an end takes the place of all of them."""
+    first = weighed((), 1, None)
+    second = weighed(first.orders, 2, 60.0)
+    third = weighed(second.orders, 3, 30.0)
+    (order,) = third.orders
+    assert ("W-3", ["W-2", "W-1"]) == (order.id, [each.id for each in order.before])
+    assert ("W-3 stands in for W-2 until it ends",) == third.lines
+    lifted = placed(lift(TABLE, third.orders, "W-3", None, STAMP))
+    assert (second.orders, ("W-2 holds again",)) == (lifted.orders, lifted.lines)
+    (last,) = weighed(third.orders, 4, None).orders
+    assert ("W-4", ()) == (last.id, last.before)
+
+
+def test_what_ends_earlier_anyway_is_not_stood_in_for() -> None:
+    """It could never hold again."""
+    (order,) = weighed(weighed(weighed((), 1, None).orders, 2, 30.0).orders, 3, 60.0).orders
+    assert ["W-1"] == [each.id for each in order.before]
+
+
+def test_only_so_many_orders_are_stood_in_for_and_the_lasting_one_is_never_lost() -> None:
+    """A script that gives one trial after the other does not fill the store."""
+    orders_now = weighed((), 1, None).orders
+    for number in range(2, 40):
+        orders_now = weighed(orders_now, number, 1000.0 - number).orders
+    (order,) = orders_now
+    assert (8, "W-38", "W-1") == (len(order.before), order.before[0].id, order.before[-1].id)
+
+
+def test_a_confirmed_order_has_no_end_and_no_predecessor() -> None:
+    """It is as if it had been given without a trial."""
+    trial = weighed(weighed((), 1, None).orders, 2, 60.0)
+    (order,) = placed(confirm(trial.orders, "W-2")).orders
+    assert ((), None, False) == (order.before, order.expires, order.provisional)
+    assert placed(confirm((order,), "W-2")).already
+    assert "unknown-order" == objection(confirm((order,), "W-1")).code
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda scope, stamp: place_pin(TABLE, (), scope, Side.NEW, stamp),
+        lambda scope, stamp: place_cap(TABLE, (), scope, 5, stamp),
+        lambda scope, stamp: place_freeze(TABLE, (), scope, stamp),
+    ],
+)
+def test_orders_of_other_kinds_need_a_scope_of_routes_and_a_reason(
+    place: Callable[[Scope, Stamp], Placed | Objection],
+) -> None:
+    """A typing error, a site or an empty reason is refused; the same order twice is one order."""
+    assert placed(place(named("a"), STAMP)).order.reason == "because"
+    assert "unknown-route" == objection(place(named("nothing"), STAMP)).code
+    assert "invalid" == objection(place(Scope(Reach.SITE, "pangyo"), STAMP)).code
+    assert "invalid" == objection(place(named("a"), replace(STAMP, reason=" "))).code
+
+
+def test_the_same_freeze_twice_is_one_and_another_cap_replaces_the_first() -> None:
+    """One order of a kind for a scope, so that one resume ends it."""
+    first = placed(place_freeze(TABLE, (), named("a"), STAMP))
+    assert placed(place_freeze(TABLE, first.orders, named("a"), replace(STAMP, number=101))).already
+    cap = placed(place_cap(TABLE, first.orders, named("a"), 5, STAMP))
+    other = placed(place_cap(TABLE, cap.orders, named("a"), 6, replace(STAMP, number=101)))
+    assert [("F-100", 0), ("C-101", 6)] == [(order.id, order.share) for order in other.orders]
+    assert "invalid" == objection(place_cap(TABLE, (), named("a"), PPM + 1, STAMP)).code
+
+
+def test_a_drain_names_a_site_that_exists() -> None:
+    """What is not there cannot be drained."""
+    assert "unknown-site" == objection(place_drain(TABLE, (), "nowhere", STAMP)).code
