@@ -135,7 +135,7 @@ async def _serve(
 ) -> None:
     live = made.live
     watcher = Watcher(options.config, lambda seen: _take(live, seen, options), known=sight)
-    app = make_app(Context(live, made.traffic, made.metrics, made.checker), live.events.tell)
+    app = make_app(Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges), live.events.tell)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_SECONDS)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # malformed requests are not our errors
     await runner.setup()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +18,11 @@ from router.live import Live
 from router.ports import Compiler
 
 
+async def nothing_known(request_id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: ARG001  # as the real one asks
+    """Nobody remembers."""
+    return ()
+
+
 @dataclass
 class Context:
     """One for the life of the admin address."""
@@ -25,6 +32,8 @@ class Context:
     metrics: Metrics
     checker: Compiler
     """Reads a routes.yaml that is only asked about; nothing it says takes force."""
+    exchanges: Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]] = nothing_known
+    """What the workers remember of exchanges with a request id, newest first."""
     listeners: int = 0
     """Open event streams."""
     was_ready: bool = False

@@ -12,6 +12,7 @@ from aiohttp import web
 from control.api import body, page, proof, views
 from control.api.context import CONTEXT, Context
 from control.api.problems import Problem, invalid
+from control.api.served import served
 from control.metrics import CONTENT_TYPE
 from router.answers import Refusal
 from router.core.explain import Asked, explain
@@ -163,11 +164,12 @@ def _order(request: web.Request) -> Order:
 
 
 async def revisions(request: web.Request) -> web.Response:
-    body.only(request.query, ("limit", "before"))
+    body.only(request.query, ("limit", "before", "whole"))
+    whole = body.flag(request.query, "whole")
     limit = body.whole(request.query.get("limit", str(PAGE)), "limit")
     before = body.whole(request.query["before"], "before") if "before" in request.query else None
     past = await _past(context(request), min(limit, MOST), before)
-    found = [views.revision_view(revision) for revision in past]
+    found = [views.revision_view(revision, whole=whole) for revision in past]
     return answer({"revision": context(request).live.revision, "revisions": found})
 
 
@@ -202,7 +204,12 @@ async def _past(found: Context, limit: int, before: int | None) -> list[Revision
 
 
 async def explained(request: web.Request) -> web.Response:
-    """`?method=GET&path=/v1/products/7&header=X-User-Id:%20u-1&client=10.0.0.1`; `header` may stand several times."""
+    """`?method=GET&path=/v1/products/7&header=X-User-Id:%20u-1&client=10.0.0.1`; `header` may stand several times.
+
+    Or `?request-id=...`: what became of a finished exchange.
+    """
+    if "request-id" in request.query:
+        return await served(request)
     body.only(request.query, ("method", "path", "header", "client"))
     asked = Asked(
         request.query.get("method", "GET").upper(),
