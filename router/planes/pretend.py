@@ -21,7 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from router.core.wire import MAX_LINE, content_hash, encode, structure_digest
+from router.core.hold import Hold, hold_of, kept, laid_over, left, message_of
+from router.core.model import Route
+from router.core.wire import MAX_LINE, content_hash, encode, route_from_row, structure_digest
 from router.ports import Confirmation, Target, WorkerState
 
 
@@ -37,12 +39,17 @@ class PretendWorker:
     causes: list[int] = field(default_factory=list)
     held_sites: list[str] = field(default_factory=list)
     drained_sites: list[str] = field(default_factory=list)
+    holds: tuple[Hold, ...] = ()
+    _base: tuple[list[int], list[int], list[str]] = ([], [], [])
+    """Shares, causes and held sites as they were sent, without what is held here."""
+    _routes: list[Route] = field(default_factory=list)
     _structure: str = ""
     _lines: list[bytes] = field(default_factory=list)
     _state: dict[str, Any] = field(default_factory=dict)
 
     def hello(self) -> dict[str, Any]:
-        return {"op": "hello", "worker": self.number, "pid": self.pid, "revision": self.revision, "hash": self.digest}
+        said = {"op": "hello", "worker": self.number, "pid": self.pid, "revision": self.revision, "hash": self.digest}
+        return said | ({"holds": [message_of(hold) for hold in self.holds]} if self.holds else {})
 
     def take(self, line: bytes) -> dict[str, Any] | None:
         """The answer to one line, if it calls for one."""
@@ -52,6 +59,10 @@ class PretendWorker:
                 return {"op": "pong"}
             case "status":
                 return {**self.hello(), "op": "status", "connections": 0, "in_flight": 0, "tunnels": 0}
+            case "hold":
+                return self._hold(hold_of(message))
+            case "recent":
+                return {"op": "recent", "id": message["id"], "found": []}
             case "begin":
                 self._lines, self._state = [], {}
             case "settings" | "routes":
@@ -61,6 +72,8 @@ class PretendWorker:
             case "commit":
                 structure = structure_digest(self._lines)
                 state = self._state
+                rows = [row for each in self._lines for row in json.loads(each).get("rows", ())]
+                self._routes = [route_from_row(row)[0] for row in rows]
                 return self._adopt(message, structure, state["shares"], state["causes"], state)
             case "delta":
                 return self._take_delta(message)
@@ -69,7 +82,7 @@ class PretendWorker:
     def _take_delta(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["base"] != self.revision or not self._structure:
             return {"op": "refused", "revision": message["revision"], "why": "base"}
-        shares, causes = list(self.shares), list(self.causes)
+        shares, causes = list(self._base[0]), list(self._base[1])
         for index, share, cause in message["changes"]:
             shares[index], causes[index] = share, cause
         return self._adopt(message, self._structure, shares, causes, message)
@@ -80,10 +93,23 @@ class PretendWorker:
         held, drained = sites["held_sites"], sites["drained_sites"]
         if content_hash(structure, shares, causes, held, drained) != message["hash"]:
             return {"op": "refused", "revision": message["revision"], "why": "hash"}
-        self._structure, self.shares, self.causes = structure, shares, causes
-        self.held_sites, self.drained_sites = held, drained
-        self.revision, self.digest = message["revision"], message["hash"]
+        self._structure, self._base, self.drained_sites = structure, (shares, causes, held), drained
+        self.revision, self.holds = message["revision"], left(self.holds, message.get("adopted", ()))
+        self._lay_over()
         return {"op": "confirmed", "revision": self.revision, "hash": self.digest, "ms": 0.0}
+
+    def _hold(self, hold: Hold) -> dict[str, Any]:
+        after = kept(self.holds, hold)
+        self.holds = after.holds
+        self._lay_over()
+        answer = {"op": "held", "id": after.hold.id, "revision": self.revision, "hash": self.digest, "ms": 0.0}
+        return {**answer, "already": after.already, "written": False}
+
+    def _lay_over(self) -> None:
+        shares, causes, sites = self._base
+        held = laid_over(self._routes, shares, bytes(causes), sites, self.holds)
+        self.shares, self.causes, self.held_sites = held.shares, list(held.causes), sorted(held.held_sites)
+        self.digest = content_hash(self._structure, self.shares, self.causes, self.held_sites, self.drained_sites)
 
 
 class MemoryFleet:
