@@ -911,13 +911,20 @@ class Live:
         return Facts(now, weekday, minute, self._traffic.recent(), rises)
 
     def _rises(self, since: float) -> tuple[Rise, ...]:
-        """The shares that rose since then; a route that was new has not risen, it began."""
+        """How far each route stands above its lowest share since then.
+
+        So a rollback and its resume do not add up, however often; a route that was new has not risen, it began.
+        """
+        shares = self._now.shares()
+        lowest: dict[str, int] = {}
+        for revision in self._history.values():
+            if revision.at > since:
+                for route in revision.changes.routes:
+                    known = [share for share in (route.before, route.after) if share is not None]
+                    lowest[route.name] = min(lowest.get(route.name, PPM), *known)
+        at = self._clock.now()
         return tuple(
-            Rise(route.name, route.after - route.before, revision.at)
-            for revision in self._history.values()
-            if revision.at > since
-            for route in revision.changes.routes
-            if route.before is not None and route.after is not None and route.after > route.before
+            Rise(name, shares[name] - share, at) for name, share in lowest.items() if shares.get(name, 0) > share
         )
 
     @property

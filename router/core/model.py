@@ -241,7 +241,7 @@ class Safety:
     max_step: int | None = None
     """Ppm by which one change may raise a route."""
     max_rise: int | None = None
-    """Ppm by which a route may rise within `max_rise_span`, all changes together."""
+    """Ppm by which a route may rise above its lowest share within `max_rise_span`, all changes together."""
     max_rise_span: float = 60.0
     """In seconds."""
     max_moved: int | None = None

@@ -1,7 +1,7 @@
 """Is this change wise?  Rules that a change must pass, on the state after it, whoever wants it and by whichever way.
 
     max-step        a route may rise by so much in one change
-    max-rise        and by so much within a time, all changes together
+    max-rise        and by so much above its lowest share within a time, all changes together
     max-moved       one change may move so much of the recent real traffic to the new side
     max-raised      one change may raise so many routes
     frozen          no route under a freeze may rise

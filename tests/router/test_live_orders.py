@@ -225,6 +225,16 @@ async def test_a_rise_counts_with_those_before_it() -> None:
     accepted(await rig.weight(route("a"), 70))
 
 
+async def test_a_rollback_and_its_resume_are_no_rise_however_often() -> None:
+    """Counted is the distance from the lowest share, not the way there and back."""
+    rig = await started("max_rise: {points: 30, per: 10m}", a=25)
+    for _ in range(3):
+        held = accepted(await rig.rollback(route("a")))
+        accepted(await rig.resume(number(held)))
+    answer = refused(await rig.weight(route("a"), 31))
+    assert ([Rule.MAX_RISE], 300_000) == ([one.rule for one in answer.violations], answer.allowed)
+
+
 async def test_a_rise_is_remembered_over_a_restart() -> None:
     """The history is in the store."""
     before = await started("max_rise: {points: 30, per: 10m}")
