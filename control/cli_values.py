@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from router.core.safety import Rule
 from router.core.units import PERCENT_HELP, read_duration, read_percent
+
+Json = dict[str, Any]
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 UNCONFIRMED: Final = 3
+
+MAX_EASING: Final = 600.0
+"""Seconds that a graded rollback may take."""
+RULES: Final = (*(rule.value for rule in Rule), "mass-removal")
+"""What --override takes."""
 
 
 def admin(text: str) -> str:
@@ -61,11 +69,31 @@ def header(text: str) -> str:
     return text
 
 
-def weight_words(words: list[str], group: str | None) -> tuple[str, float]:
-    """`ROUTE PERCENT`, or `PERCENT` alone with --group: (route, percent)."""
-    if len(words) != (2 if group is None else 1):
-        raise argparse.ArgumentTypeError("write ROUTE PERCENT (a name with spaces in quotes), or --group G PERCENT")
-    return ("" if group is not None else words[0]), percent(words[-1])
+def easing(text: str) -> float:
+    if (found := seconds(text)) > MAX_EASING:
+        raise argparse.ArgumentTypeError(f"{text} is too long for a rollback; write 10m at most")
+    return found
+
+
+def duration(text: str) -> str:
+    """As it is written: the router reads it."""
+    seconds(text)
+    return text
+
+
+def weight_words(words: list[str], scope: Json | None) -> tuple[Json, float]:
+    """`ROUTE PERCENT`, or `PERCENT` alone when an option names the scope: (scope, percent)."""
+    scope, last = scope_words(words, scope, "PERCENT")
+    return scope, percent(last)
+
+
+def scope_words(words: list[str], scope: Json | None, last: str) -> tuple[Json, str]:
+    """The scope, and the word behind it; `scope` is what an option names."""
+    if len(words) != (2 if scope is None else 1):
+        raise argparse.ArgumentTypeError(
+            f"write ROUTE {last} (a name with spaces in quotes), or {last} alone with --group G or --all"
+        )
+    return (scope or {"route": words[0]}), words[-1]
 
 
 def parse_url(url: str) -> SplitResult:

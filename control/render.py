@@ -1,107 +1,23 @@
-"""What the command line prints: the admin address's JSON in, lines out.  Nothing here reads, waits or decides.
+"""What is in force and what was, as lines: the admin address's JSON in, text out.  Nothing here reads or decides.
 
 The first line says the most important thing; what an operator must not miss (a refused file, a worker that has not
-confirmed, a change that is not recorded) is marked in words, and in colour where there is colour.
+confirmed, a rollback that is overdue, an order on trial) is marked in words, and in colour where there is colour.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-Json = Mapping[str, Any]
+from control.render_changes import confirm_by, moves, runs, violation
+from control.terminal import Json, Style, ago, more, paragraph, percent, plain, span, table, width_of
 
 SHOWN: Final = 20
-"""Routes of one change that are named; `--json` has all."""
-_CONTROL: Final = dict.fromkeys((*range(32), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
-_WIDE: Final = frozenset("WF")
-_NARROWEST: Final = 12
-_GAP: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """What the terminal can show."""
-
-    colour: bool = False
-    width: int = 0
-    """In columns; 0: as wide as it gets, nothing is cut."""
-
-    def bold(self, text: str) -> str:
-        return self._wrap("1", text)
-
-    def dim(self, text: str) -> str:
-        return self._wrap("2", text)
-
-    def good(self, text: str) -> str:
-        return self._wrap("32", text)
-
-    def bad(self, text: str) -> str:
-        return self._wrap("31;1", text)
-
-    def warn(self, text: str) -> str:
-        return self._wrap("33", text)
-
-    def _wrap(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
-
-
-def plain(text: str) -> str:
-    """Somebody's text without anything that a terminal would obey."""
-    return text.translate(_CONTROL)
-
-
-def width_of(text: str) -> int:
-    """Columns on a terminal: Hangul and the like take two each."""
-    return sum(2 if unicodedata.east_asian_width(char) in _WIDE else 1 for char in text)
-
-
-def cut(text: str, width: int) -> str:
-    """The text, or its beginning with an ellipsis."""
-    if width_of(text) <= width:
-        return text
-    kept = ""
-    for char in text:
-        if width_of(kept + char) > width - 1:
-            break
-        kept += char
-    return kept + "…"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], style: Style, *, right: frozenset[int]) -> Iterator[str]:
-    """Columns as wide as they need; when the terminal is too narrow the first one gives way.  `right`: numbers."""
-    cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(map(width_of, column)) for column in zip(head, *cells, strict=True)]
-    if style.width:
-        rest = sum(widths[1:]) + _GAP * len(widths)
-        widths[0] = max(_NARROWEST, min(widths[0], style.width - rest))
-    yield style.dim("  " + _row(head, widths, right))
-    for row in cells:
-        yield "  " + _row([cut(row[0], widths[0]), *row[1:]], widths, right)
-
-
-def _row(cells: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
-    padded = []
-    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        room = " " * (width - width_of(cell))
-        padded.append(room + cell if number in right else cell + room)
-    return (" " * _GAP).join(padded).rstrip()
-
-
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}".rstrip("0").rstrip(".") + " %"
-
-
-def ago(then: float, now: float) -> str:
-    """`2 min ago`, in the largest unit that leaves a number above zero."""
-    seconds = max(0, int(now - then))
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
-
+"""Problems of a file, and orders in a status; `--json` has all."""
+SOON: Final = 1800.0
+"""Seconds before its end at which an order is marked."""
+_ROOM: Final = 26
+"""Columns that names of routes should have before other columns are left out."""
 
 # -- what is in force --------------------------------------------------------------------------------------------------
 
@@ -111,7 +27,7 @@ def status(found: Json, style: Style, now: float) -> Iterator[str]:
     yield style.bold(_headline(found))
     yield from _trouble(found, style, now)
     yield ""
-    yield from orders(found["orders"], style, now)
+    yield from orders(found["orders"], style, now, most=SHOWN)
     yield ""
     yield from _routes(found["routes"], style)
     yield ""
@@ -135,7 +51,9 @@ def _trouble(found: Json, style: Style, now: float) -> Iterator[str]:
             f"!! {plain(source['path'])} is {source['status'].upper()}; the last good one{good} stays in force:"
         )
         yield from (f"   {plain(problem)}" for problem in source["problems"][:SHOWN])
-        yield from _more(len(source["problems"]) - SHOWN, "   ")
+        yield from more(len(source["problems"]) - SHOWN, "   ")
+    elif source.get("confirm_until"):
+        yield style.warn(f"!! {plain(source['path'])} is {confirm_by(source['confirm_until'], now, 'file')}")
     if not found["persisted"]:
         yield style.bad("!! the store does not answer: what is in force is NOT RECORDED yet")
     behind = [str(worker["id"]) for worker in found["workers"] if not worker["confirmed"]]
@@ -143,44 +61,95 @@ def _trouble(found: Json, style: Style, now: float) -> Iterator[str]:
         yield style.bad(f"!! not confirmed by worker {', '.join(behind)}")
 
 
-def orders(found: Sequence[Json], style: Style, now: float) -> Iterator[str]:
+def orders(found: Sequence[Json], style: Style, now: float, *, most: int = 0) -> Iterator[str]:
+    """The newest first, but what needs a person before everything else.  `most`: no more than that; 0 for all."""
     if not found:
         yield style.bold("no orders in force") + ": every route follows routes.yaml"
         return
-    yield style.bold("orders in force")
-    rows = [
-        (order["id"], order["text"], f"{order['actor']}, {ago(order['created'], now)}", order["reason"])
-        for order in reversed(found)
-    ]
-    yield from table(("order", "what", "by", "why"), rows, Style(style.colour), right=frozenset())
+    yield style.bold(f"orders in force ({len(found)})")
+    ordered = sorted(found, key=lambda order: (_urgency(order, now), -order["created"]))
+    for order in ordered[: most or None]:
+        yield from _order(order, style, now)
+    if most and len(found) > most:
+        yield f"  and {len(found) - most} more: strangler orders"
+
+
+def _urgency(order: Json, now: float) -> int:
+    """0: its time has come; 1: it is on trial; 2: it ends soon; 3: nothing special."""
+    if "expires" not in order:
+        return 3
+    left = order["expires"] - now
+    return 0 if left <= 0 else 1 if order["provisional"] else 2 if left <= SOON else 3
+
+
+def _order(order: Json, style: Style, now: float) -> Iterator[str]:
+    """Who ordered what when on one line, why on the next."""
+    left = f"  {order['id']:<5} {plain(order['text'])}"
+    who = f"{plain(order['actor'])}, {ago(order['created'], now)}"
+    gap = max(2, (style.width or 80) - width_of(left) - width_of(who))
+    yield f"{left}{' ' * gap}{style.dim(who)}"
+    yield from paragraph(order["reason"], style, " " * 8)
+    if "expires" in order:
+        yield " " * 8 + _end(order, style, now)
+
+
+def _end(order: Json, style: Style, now: float) -> str:
+    left = order["expires"] - now
+    if left <= 0 and order["kind"] == "rollback":
+        return style.bad(f"!! OVERDUE for {span(-left)}: it holds until strangler resume {order['id']}")
+    if left <= 0:
+        return style.bad(f"!! OVERDUE for {span(-left)}: a freeze holds it")
+    if order["provisional"]:
+        return style.warn(f"!! ON TRIAL: ends in {span(left)} unless strangler confirm {order['id']}")
+    then = f", then {order['stands_in_for']} holds again" if "stands_in_for" in order else ""
+    what = "due" if order["kind"] == "rollback" else "ends"
+    line = f"{what} in {span(left)}{then}"
+    return style.warn(line) if left <= SOON else line
 
 
 def _routes(found: Sequence[Json], style: Style) -> Iterator[str]:
+    """Shares in percent of the new side.  Columns that say nothing are left out when there is little room."""
     yield style.bold(f"{len(found)} routes") if len(found) != 1 else style.bold("1 route")
     if not found:
         return
-    rows = [
-        (
-            route["name"],
-            route["group"],
-            percent(route["declared"]),
-            percent(route["ordered"]),
-            percent(route["effective"]),
-            _cause(route),
-            percent(route["measured"]),
-            f"{route['requests_per_second']:.1f}",
-        )
-        for route in found
-    ]
-    head = ("route", "group", "declared", "ordered", "effective", "by", "measured", "req/s")
-    yield from table(head, rows, style, right=frozenset({2, 3, 4, 6, 7}))
+    columns = _columns(found)
+    head = ("route", *columns)
+    rows = [(route["name"], *(column[number] for column in columns.values())) for number, route in enumerate(found)]
+    while style.width and len(head) > 5 and _room(head, rows, style) < min(_ROOM, max(map(len, _names(found)))):
+        spare = head.index(next(name for name in ("group", "ordered", "by", "declared") if name in head))
+        head = (*head[:spare], *head[spare + 1 :])
+        rows = [(*row[:spare], *row[spare + 1 :]) for row in rows]
+    right = frozenset(number for number, name in enumerate(head) if name not in {"route", "group", "by"})
+    yield from table(head, rows, style, right=right)
+
+
+def _columns(found: Sequence[Json]) -> dict[str, list[str]]:
+    """All but the names; empty ones are left out."""
+    every = {
+        "group": [route["group"] for route in found],
+        "declared": [percent(route["declared"]) for route in found],
+        "ordered": [percent(route["ordered"]) if route["ordered"] is not None else "" for route in found],
+        "effective": [percent(route["effective"]) for route in found],
+        "by": [_cause(route) for route in found],
+        "measured": [percent(route["measured"]) for route in found],
+        "req/s": [f"{route['requests_per_second']:.1f}" for route in found],
+    }
+    return {name: cells for name, cells in every.items() if any(cells)}
+
+
+def _names(found: Sequence[Json]) -> list[str]:
+    return [route["name"] for route in found]
+
+
+def _room(head: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> int:
+    """Columns left for the names."""
+    taken = sum(2 + max(map(width_of, column)) for column in list(zip(head, *rows, strict=True))[1:])
+    return style.width - 2 - taken
 
 
 def _cause(route: Json) -> str:
-    """Which layer the share comes from, when it is not the file."""
-    if route["cause"] == "declared":
-        return ""
-    return f"{route['cause']} {route['order'] or ''}".strip()
+    """Which order or layer the share comes from, when it is not the file."""
+    return "" if route["cause"] == "declared" else route["order"] or route["cause"]
 
 
 def _workers(found: Json, style: Style, now: float) -> Iterator[str]:
@@ -190,81 +159,29 @@ def _workers(found: Json, style: Style, now: float) -> Iterator[str]:
         if worker["confirmed"]:
             yield line + style.good("confirmed")
         elif worker["connected"]:
-            yield line + style.bad(f"BEHIND: runs {_runs(worker)}, {found['revision']} is in force")
+            yield line + style.bad(f"BEHIND: runs {runs(worker)}, {found['revision']} is in force")
         else:
             seen = f", last heard of {ago(worker['last_seen'], now)}" if worker["last_seen"] else ""
             yield line + style.bad(f"NOT CONNECTED{seen}")
-
-
-# -- changes -----------------------------------------------------------------------------------------------------------
-
-
-def change(found: Json, headline: str, style: Style, now: float) -> Iterator[str]:
-    """What went from where to where, every worker's word, and what undoes it."""
-    order = found["order"]
-    if found["already"]:
-        held = f"already held by {order['id']} ({plain(order['actor'])}, {ago(order['created'], now)})"
-        yield style.bold(f"{held}: nothing changed, revision {found['revision']}")
-    else:
-        yield style.bold(f"{headline}, revision {found['revision']}")
-    yield from _moves(found["routes"], style)
-    yield from (f"  note: {plain(note)}" for note in found["notes"])
-    yield from _confirmations(found, style)
-    if not found["persisted"]:
-        yield style.bad("!! in force, but the store did not answer: NOT RECORDED yet; it will be as soon as it does")
-
-
-def undo(order: Json) -> str:
-    return f"undo: strangler resume {order['id']} --reason '...'"
-
-
-def _moves(routes: Sequence[Json], style: Style) -> Iterator[str]:
-    rows = [(route["name"], percent(route["before"]), "->", percent(route["after"])) for route in routes[:SHOWN]]
-    if rows:
-        yield from list(table(("route", "before", "", "now"), rows, style, right=frozenset({1, 3})))[1:]
-    yield from _more(len(routes) - SHOWN, "  ")
-
-
-def _more(count: int, indent: str) -> Iterator[str]:
-    if count > 0:
-        yield f"{indent}and {count} more (--json has all)"
-
-
-def _confirmations(found: Json, style: Style) -> Iterator[str]:
-    for worker in found["workers"]:
-        if "ms" in worker:
-            yield f"  worker {worker['id']}: " + style.good("confirmed") + f" in {worker['ms']:.1f} ms"
-        else:
-            why = plain(worker.get("error", "it has not answered"))
-            yield f"  worker {worker['id']}: " + style.bad(f"NOT CONFIRMED, runs {_runs(worker)}: {why}")
-
-
-def _runs(worker: Json) -> str:
-    return f"revision {worker['revision']}" if worker["revision"] else "nothing yet"
-
-
-def stragglers(found: Json) -> list[str]:
-    """The workers that have not confirmed, with what they still run."""
-    return [f"{worker['id']} (runs {_runs(worker)})" for worker in found["workers"] if "ms" not in worker]
 
 
 # -- what was ----------------------------------------------------------------------------------------------------------
 
 
 def history(found: Sequence[Json], style: Style, now: float) -> Iterator[str]:
+    """One line each; when there is little room the last column is cut, `strangler show` has it whole."""
     rows = [
         (
             str(each["revision"]),
             ago(each["at"], now),
             each["actor"],
-            each["source"],
             str(each["changed_routes"]),
-            each["summary"] + (f" ({each['reason']})" if each["reason"] else ""),
+            (each["summary"] or each["source"]) + (f" ({each['reason']})" if each["reason"] else ""),
         )
         for each in found
     ]
-    head = ("revision", "when", "who", "by", "routes", "what")
-    yield from table(head, rows, Style(style.colour), right=frozenset({0, 4}))
+    head = ("revision", "when", "who", "routes", "what")
+    yield from table(head, rows, style, right=frozenset({0, 3}), gives=4)
 
 
 def revision(found: Json, style: Style, now: float) -> Iterator[str]:
@@ -273,28 +190,71 @@ def revision(found: Json, style: Style, now: float) -> Iterator[str]:
         yield f"  why: {plain(found['reason'])}"
     yield f"  from: {found['source']}" + (f", order {found['order']}" if found["order"] else "")
     yield f"  hash: {found['hash']}"
+    for each in found.get("overridden", ()):
+        yield style.warn(f"  overridden: {each['rule']} ({plain(each['reason'])})")
     yield from (f"  {plain(line)}" for line in found["lines"])
 
 
 def plan(found: Json, style: Style) -> Iterator[str]:
-    """What a file would change."""
+    """What a file would change, how many would notice, and whether it would pass."""
     if not found["changes"] and not found["routes"]:
         yield style.bold(f"nothing would change against revision {found['revision']}")
     else:
         yield style.bold(f"against revision {found['revision']}:")
     yield from (f"  {plain(line)}" for line in found["changes"])
-    yield from _more(found["more_changes"], "  ")
+    yield from more(found["more_changes"], "  ")
     if found["routes"]:
         yield style.bold("shares in force:")
-        yield from _moves(found["routes"], style)
-    moved = found["traffic_changing_side"]
-    if moved is not None:
-        yield f"{percent(moved)} of the last minute's requests would change side"
+        yield from moves(found["routes"], style)
+        yield style.bold("who would notice:")
+        yield from _notice(found)
     yield from (
         f"{each['order']} would give way to the file for {plain(each['route'])}" for each in found["superseded"]
     )
+    if found["confirm_within"]:
+        yield f"it would have to be confirmed within {span(found['confirm_within'])} (strangler confirm file)"
+    for note in found["notes"]:
+        yield from paragraph(f"note: {note}", style, "", "      ")
     yield from (style.bad(f"!! would be refused as a mass removal: {plain(why)}") for why in found["mass_removal"])
-    yield from (f"note: {plain(note)}" for note in found["notes"])
+    if found["violations"]:
+        yield style.bad("!! would be refused by the safety rules:")
+    for each in found["violations"]:
+        yield from violation(each)
+
+
+def _notice(found: Json) -> Iterator[str]:
+    moved = found["traffic_changing_side"]
+    if moved is None:
+        yield "  no traffic within the last minute to compare with"
+    else:
+        to_new = found["traffic_to_new"]
+        yield f"  {percent(moved)} of the last minute's requests change side, {percent(to_new)} of them to new"
+    subjects = found["subjects_per_million"]
+    yield f"  {subjects:,} in a million subjects move somewhere ({percent(subjects / 10_000)})"
+    by_seed = sorted(found["subjects_by_seed"].items(), key=lambda each: -each[1])
+    if len(by_seed) > 1:
+        yield from (f"    {count:>9,}  {plain(seed)}" for seed, count in by_seed[:SHOWN])
+        yield from more(len(by_seed) - SHOWN, "    ")
+
+
+def difference(found: Json, style: Style) -> Iterator[str]:
+    """From one revision to another: the file, the orders, the shares that follow."""
+    empty = not (found["changes"] or found["routes"] or found["orders_gone"] or found["orders_given"])
+    what = "nothing differs" if empty else "what differs"
+    yield style.bold(f"from revision {found['from']} to {found['to']}: {what}")
+    if found["changes"]:
+        yield "routes.yaml"
+        yield from (f"  {plain(line)}" for line in found["changes"])
+        yield from more(found["more_changes"], "  ")
+    if found["orders_gone"] or found["orders_given"]:
+        yield "orders"
+    for sign, orders in (("-", found["orders_gone"]), ("+", found["orders_given"])):
+        for order in orders:
+            yield f"  {sign} {order['id']:<5} {plain(order['text'])}"
+            yield from paragraph(f"{order['actor']}: {order['reason']}", style, " " * 10)
+    if found["routes"]:
+        yield "shares in force"
+        yield from moves(found["routes"], style)
 
 
 # -- why ---------------------------------------------------------------------------------------------------------------
@@ -360,15 +320,3 @@ def _candidates(candidates: Sequence[Json], style: Style) -> Iterator[str]:
     for candidate in candidates:
         mark = style.good("*") if candidate["won"] else " "
         yield f"  {mark} {plain(candidate['route'])}: {plain(candidate['why'])}"
-
-
-# -- trouble -----------------------------------------------------------------------------------------------------------
-
-
-def problem(found: Json) -> Iterator[str]:
-    """A refusal, in the order in which people read: what, what instead, the list."""
-    place = f"{found['field']}: " if found.get("field") else ""
-    instead = f"; {found['instead']}" if found.get("instead") else ""
-    reference = f" (id {found['id']})" if found.get("id") else ""
-    yield plain(f"{place}{found.get('detail') or found.get('title')}{instead}{reference}")
-    yield from (f"  {plain(line)}" for line in found.get("problems", ()))

@@ -181,6 +181,14 @@ def whole(value: str, field: str) -> int:
     return int(value)
 
 
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """`true` or `false`; missing is false."""
+    value = query.get(name, "false")
+    if value not in {"true", "false"}:
+        raise invalid(name, f"{value[:40]!r} is neither true nor false", "write one of the two")
+    return value == "true"
+
+
 def only(query: Mapping[str, str], known: Collection[str]) -> None:
     """A misspelt filter must not look like one that found everything."""
     for key in query:

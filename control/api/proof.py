@@ -7,7 +7,7 @@ began before the rollback end where they began.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from control.api.context import Context
 from control.counters import sliced
@@ -17,6 +17,9 @@ from router.core.orders import Cause, Effective, Reach, Scope
 from router.core.place import covered
 
 Json = dict[str, Any]
+
+TOLERANCE: Final = 1.1
+"""So far above what it has served lately legacy may come without a warning: rates waver."""
 
 
 def consequences(found: Context, scope: Scope, change: Change) -> Json:
@@ -55,7 +58,7 @@ def _legacy(found: Context, change: Change) -> Json:
         "returning": round(returning, 2),
         "highest": round(highest, 2),
         "highest_over": round(peak.seconds),
-        "above_highest": bool(returning) and now + returning > highest,
+        "above_highest": bool(returning) and now + returning > highest * TOLERANCE,
     }
 
 

@@ -359,12 +359,31 @@ def _layers(table: Table, route: Route, orders: Sequence[Order], entry: Effectiv
         ruling = entry.cause is Cause.ORDER and order.id == entry.order
         yield Layer("order", order.share, order.id, _order_note(order, route, entry), rules=ruling)
     group = table.groups.get(route.group)
+    covering = [order for order in orders if order.scope.covers(route)]
     if group is not None and group.cap is not None:
-        ruling = entry.cause is Cause.CAP
-        note = f"ceiling of the group {group.name}" + ("" if ruling else ", not the limit here")
-        yield Layer("cap", group.cap, "", note, rules=ruling)
-    for order in (each for each in orders if each.kind is Kind.ROLLBACK and each.scope.covers(route)):
-        yield Layer("rollback", 0, order.id, f"{order.scope}, by {order.actor}: {order.reason}", rules=True)
+        limits = entry.cause is Cause.CAP and entry.order not in {order.id for order in covering if _is_cap(order)}
+        note = f"ceiling of the group {group.name}" + ("" if limits else ", not the limit here")
+        yield Layer("cap", group.cap, "", note, rules=limits)
+    for order in filter(_is_cap, covering):
+        limits = entry.cause is Cause.CAP and entry.order == order.id
+        yield Layer(
+            "cap", order.share, order.id, _said(order) + ("" if limits else " (not the limit here)"), rules=limits
+        )
+    for order in (each for each in covering if each.kind is Kind.PIN):
+        share = PPM if order.side is Side.NEW else 0
+        yield Layer("pin", share, order.id, f"to {order.side.label}, {_said(order)}", rules=order.id == entry.order)
+    for order in (each for each in covering if each.kind is Kind.ROLLBACK):
+        yield Layer("rollback", 0, order.id, _said(order), rules=order.id == entry.order)
+    for order in (each for each in covering if each.kind is Kind.FREEZE):
+        yield Layer("freeze", entry.share, order.id, f"it may not rise: {_said(order)}", rules=False)
+
+
+def _is_cap(order: Order) -> bool:
+    return order.kind is Kind.CAP
+
+
+def _said(order: Order) -> str:
+    return f"{order.scope}, by {order.actor}: {order.reason}"
 
 
 def _order_note(order: Order, route: Route, entry: Effective) -> str:
@@ -421,6 +440,10 @@ def _because(reason: Reason, entry: Effective, drawn: int, site: str) -> str:
     match reason:
         case Reason.ROLLBACK:
             return f"rolled back by {entry.order}; only resume lifts it"
+        case Reason.PIN:
+            return f"{entry.order} pins it to {'new' if entry.share else 'legacy'}"
+        case Reason.DRAIN:
+            return "every site of the new side is drained"
         case Reason.SITE_ROLLBACK:
             return f"the new side at {site} is rolled back"
         case Reason.OVERRIDE:

@@ -21,6 +21,7 @@ from control.api.app import make_app
 from control.api.context import Context
 from control.cli import main
 from control.metrics import Metrics
+from control.watcher import look
 from router.core.orders import Reach, Scope
 from tests.control.stage import ROUTES, Stage
 
@@ -82,7 +83,7 @@ async def test_status_shows_orders_before_routes_before_workers(stage: Stage, cl
     said = await cli("status")
     assert said.code == 0
     places = [
-        said.out.index(text) for text in ("orders in force", "R-1", "3 routes", "product", "\nworkers", "pid 4001")
+        said.out.index(text) for text in ("orders in force", "R-1", "3 routes", "\n  product", "\nworkers", "pid 4001")
     ]
     assert places == sorted(places)
     assert said.out.startswith("revision 2, confirmed by 2 of 2 workers")
@@ -171,12 +172,13 @@ async def test_a_rollback_prints_everything_in_one_output(cli: Cli) -> None:
     said = await cli("rollback", "--group", "catalog", "--reason", "prices odd")
     assert said.code == 0
     lines = said.out.splitlines()
-    assert lines[0] == "rolled back to legacy: group=catalog (R-1), revision 2"
+    assert lines[0] == "rolled back to legacy: group=catalog (R-1) in 0 ms, revision 2"
     assert [line.split() for line in lines[1:3]] == [
         ["product", "25", "%", "->", "0", "%"],
         ["GET,POST", "/v1/products/search", "5", "%", "->", "0", "%"],
     ]
     assert "  worker 0: confirmed in 1.2 ms" in lines
+    assert "  new side: 0 req/s, 0 exchanges in flight, 0 tunnels open after 0.0 s" in lines
     assert lines[-1] == "undo: strangler resume R-1 --reason '...'"
 
 
@@ -258,7 +260,8 @@ async def test_wrong_usage_ends_with_2(stage: Stage, cli: Cli, words: tuple[str,
     """With a word about what is missing or wrong, and nothing has changed."""
     said = await cli(*words)
     assert said.code == 2
-    assert "usage: strangler" in said.err or "write ROUTE PERCENT" in said.err or "not a percentage" in said.err
+    hints = ("usage: strangler", "write ROUTE PERCENT", "not a percentage", "write METHOD PATH")
+    assert any(hint in said.err for hint in hints)
     assert stage.live.revision == 1
 
 
@@ -296,13 +299,194 @@ async def test_last_rolls_back_what_was_raised_last(cli: Cli) -> None:
     assert said.out.startswith("rolled back to legacy: route=product (")
 
 
-async def test_last_refuses_to_guess(stage: Stage, cli: Cli) -> None:
-    """Several routes that are no group are named instead."""
+async def test_last_takes_exactly_what_was_raised(stage: Stage, cli: Cli) -> None:
+    """Groups that were raised as a whole as such, other routes one by one; each has its way back."""
     text = ROUTES.replace("weight: 25", "weight: 30").replace("new: catalog}\n", "new: catalog, weight: 5}\n", 2)
     await stage.live.load(text.encode(), actor="file")
     said = await cli("rollback", "--last", "--reason", "odd")
+    assert said.code == 0
+    assert ["product", "PUT /v1/carts/{cartId}"] == [order.scope.name for order in stage.live.orders]
+    assert [2, 1] == [said.out.count("undo: strangler resume R-"), said.out.count("\ntraffic\n")]
+    again = await cli("rollback", "--last", "--reason", "odd")
+    assert "what was raised is at 0 % again already: product, PUT" in again.err
+    assert again.code == 1
+
+
+async def test_since_takes_everything_that_was_raised_in_that_time(stage: Stage, cli: Cli) -> None:
+    """What was raised before stays."""
+    await cli("weight", "product", "30", "--reason", "old")
+    stage.clock.time += 7200
+    await cli("weight", "GET,POST*", "40", "--reason", "new")
+    stage.clock.time = time.time()
+    said = await cli("rollback", "--since", "60m", "--reason", "odd", "--json")
+    assert said.code == 0
+    assert ["product", "GET,POST /v1/products/search"] == [
+        route["name"] for route in (await cli("status", "--json")).json["routes"][:2]
+    ]
+    assert stage.live.state.routes[1].share == 0
+
+
+async def test_a_graded_return_goes_down_in_steps_and_leaves_no_cap_behind(stage: Stage, cli: Cli) -> None:
+    """A cap of somebody else's is there again afterwards."""
+    await cli("cap", "--group", "catalog", "20", "--reason", "careful")
+    said = await cli("rollback", "--group", "catalog", "--over", "40ms", "--reason", "cold")
+    assert said.code == 0, said.err
+    steps = [line for line in said.out.splitlines() if "step" in line]
+    assert "graded return over 0.04 s: 3 steps from 20 % down to 0" == steps[0]
+    assert ["15 %", "10 %", "5 %"] == [line.partition("at most ")[2].partition(" on")[0] for line in steps[1:4]]
+    assert [("cap", 200_000), ("rollback", 0)] == sorted((order.kind.value, order.share) for order in stage.live.orders)
+    shares = [change.after for rev in stage.live.history() for change in rev.changes.routes if change.name == "product"]
+    assert [0, 50_000, 100_000, 150_000] == shares[:4]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("pin", "product", "legacy"), "pin legacy route=product"),
+        (("pin", "--group", "catalog", "new"), "pin new group=catalog"),
+        (("cap", "--all", "30"), "cap 30 % all"),
+        (("freeze", "--all"), "freeze all"),
+        (("freeze", "GET*"), "freeze route=GET*"),
+        (("drain", "k8s-pangyo"), "drain site=k8s-pangyo"),
+        (("weight", "--all", "1"), "weight 1 % all"),
+    ],
+)
+async def test_every_order_is_given_and_lifted(cli: Cli, words: tuple[str, ...], text: str) -> None:
+    """Its id, what it is and the way back are printed; it stands among the orders until it is lifted."""
+    said = await cli(*words, "--reason", "why not", "--for", "2h")
+    assert said.code == 0, said.err
+    order = (await cli("orders", "--json")).json["orders"][0]
+    assert text == order["text"]
+    assert said.out.startswith(f"{order['id']}: {text}, revision 2")
+    assert "ends in 2 h" in said.out
+    undo = said.out.splitlines()[-1].removeprefix("undo: strangler ").replace("'...'", "over").split()
+    assert (await cli(*undo)).code == 0
+    assert [] == (await cli("orders", "--json")).json["orders"]
+
+
+async def test_a_trial_is_confirmed_or_ends(stage: Stage, cli: Cli) -> None:
+    """`--confirm-within`, then `confirm`."""
+    said = await cli("weight", "product", "30", "--reason", "try", "--confirm-within", "10m")
+    assert "ON TRIAL: taken back in 10 min" in said.out
+    assert "ON TRIAL: ends in 10 min unless strangler confirm W-1" in (await cli("status")).out
+    assert (await cli("confirm", "W-1")).out.startswith("W-1 (weight 30 % route=product) is confirmed and stays")
+    assert stage.live.orders[0].expires is None
+    assert "was confirmed before: nothing changed" in (await cli("confirm", "W-1")).out
+    assert (await cli("confirm", "file")).code == 1
+
+
+async def test_the_safety_rules_say_what_they_would_allow(stage: Stage, cli: Cli) -> None:
+    """A resume that jumps is refused with the weight that would pass; with --override it goes through, on record."""
+    await stage.live.load((ROUTES + "safety: {max_step: 10}\n").encode(), actor="file")
+    await cli("rollback", "product", "--reason", "odd")
+    refused = await cli("resume", "R-1", "--reason", "mended")
+    assert refused.code == 1
+    assert "max-step: product (routes.yaml:13): 0 % to 25 % is more than 10 points at once" in refused.err
+    assert "allowed:  strangler resume R-1 --weight 10 --reason '...'" in refused.err
+    assert (await cli("resume", "R-1", "--reason", "mended", "--weight", "10")).code == 0
+    jumped = await cli("weight", "product", "60", "--reason", "sure", "--override", "max-step")
+    assert "overridden: max-step" in jumped.out
+    assert "overridden: max-step (sure)" in (await cli("show", str(stage.live.revision))).out
+
+
+async def test_revisions_are_compared_and_restored(stage: Stage, cli: Cli) -> None:
+    """`diff` and `restore`."""
+    await cli("weight", "product", "30", "--reason", "up")
+    await cli("weight", "product", "40", "--reason", "more")
+    said = await cli("diff", "2", "3")
+    assert "- W-1   weight 30 % route=product" in said.out
+    assert "+ W-2   weight 40 % route=product" in said.out
+    assert ["product", "30", "%", "->", "40", "%"] == said.out.splitlines()[-1].split()
+    assert (await cli("restore", "2", "--reason", "too much")).code == 0
+    assert stage.live.state.routes[0].share == 300_000
+    assert (await cli("restore", "99", "--reason", "x")).code == 1
+
+
+async def test_a_restore_names_the_rollbacks_that_stay(cli: Cli) -> None:
+    """Nobody may believe that they are gone."""
+    await cli("rollback", "product", "--reason", "odd")
+    said = await cli("restore", "1", "--reason", "as it was")
+    assert "note: R-1 (rollback route=product) stays: only resume lifts it" in said.out
+
+
+# -- bake --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def watched(stage: Stage, tmp_path: Path) -> Path:
+    """The routes.yaml on disk; `loading` stands for the watcher."""
+    path = tmp_path / "routes.yaml"
+    path.write_text("# ours\n" + ROUTES)
+    return path
+
+
+async def loading(stage: Stage, path: Path) -> None:
+    known = look(path)
+    async with asyncio.timeout(10):
+        while (seen := look(path)) == known:
+            await asyncio.sleep(0.01)
+    await stage.live.load(seen.data or b"", actor="file", watched=True)
+
+
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+async def test_bake_writes_weights_into_the_file_and_their_orders_give_way(
+    stage: Stage, cli: Cli, watched: Path
+) -> None:
+    """Exactly two lines change; no share does; what ends by itself is left alone."""
+    await cli("weight", "product", "30", "--reason", "up")
+    await cli("weight", "PUT*", "12.5", "--reason", "begin")
+    await cli("weight", "GET,POST*", "50", "--reason", "a while", "--for", "2h")
+    shares = [entry.share for entry in stage.live.state.routes]
+    taken = asyncio.create_task(loading(stage, watched))
+    said = await cli("bake", str(watched))
+    await taken
+    assert said.code == 0, said.err
+    assert text_of(watched) == "# ours\n" + ROUTES.replace("weight: 25", "weight: 30").replace(
+        'path: "/v1/carts/{cartId}", methods', 'path: "/v1/carts/{cartId}", weight: 12.5, methods'
+    )
+    assert shares == [entry.share for entry in stage.live.state.routes]
+    assert ["W-3"] == [order.id for order in stage.live.orders]
+    assert "cleared: W-1, W-2, the file says it now" in said.out
+    assert "left alone: W-3: what ends by itself does not belong into the file" in said.out
+
+
+async def test_bake_prints_the_patch_of_a_file_that_cannot_be_written(
+    stage: Stage, cli: Cli, watched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patch alone on standard output; nothing is changed."""
+    await cli("weight", "product", "30", "--reason", "up")
+    monkeypatch.setattr("control.cli_bake.os.access", lambda *_: False)
+    before = text_of(watched)
+    said = await cli("bake", str(watched))
     assert said.code == 1
-    assert "raised 2 routes that are no single group: product, PUT /v1/carts/{cartId}" in said.err
+    assert "cannot be written (Permission denied); the patch:" in said.err
+    changed = [line for line in said.out.splitlines() if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
+    assert [line[:1] for line in changed] == ["-", "+"]
+    assert "weight: 30" in changed[1]
+    assert before == text_of(watched)
+    assert ["W-1"] == [order.id for order in stage.live.orders]
+    assert (await cli("bake", str(watched), "--patch")).code == 0
+
+
+async def test_bake_refuses_a_file_that_is_not_what_is_in_force(cli: Cli, watched: Path) -> None:
+    """Its weights would be mixed with others."""
+    await cli("weight", "product", "30", "--reason", "up")
+    other = await asyncio.to_thread(watched.with_name, "other.yaml")
+    await asyncio.to_thread(other.write_text, text_of(watched).replace("weight: 25", "weight: 26"))
+    said = await cli("bake", str(other))
+    assert said.code == 1
+    assert "does not say what is in force" in said.err
+
+
+async def test_bake_lifts_an_order_that_says_what_the_file_says(stage: Stage, cli: Cli, watched: Path) -> None:
+    """No edit would make it give way."""
+    await cli("weight", "product", "25", "--reason", "to be sure")
+    said = await cli("bake", str(watched))
+    assert said.code == 0
+    assert "nothing to bake" in said.out
     assert stage.live.orders == ()
 
 
