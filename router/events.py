@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 EVENTS_HELD: Final = 256
 """Events that wait for one subscriber."""
+EVENTS_REMEMBERED: Final = 200
+"""Events for a subscriber that comes back; fewer than wait for one, so that they all fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Event:
     name: str
     at: float
     fields: Mapping[str, object] = field(default_factory=dict)
+    number: int = 0
+    """Counted from the start of the process; 0: not counted."""
 
 
 class EventName:
@@ -62,6 +66,10 @@ class EventName:
     DRAINING: Final = "router.draining"
     ADMIN_FAILED: Final = "admin.failed"
     """A request at the admin address met a mistake of ours; the caller got the id that stands here."""
+    ACCESS_TROUBLE: Final = "access.trouble"
+    """The tokens cannot be read, or the audit cannot be written."""
+    MISSED: Final = "events.missed"
+    """The first event of a subscriber who asked for what is not remembered any more."""
     DROPPED: Final = "events.dropped"
     """The last event of a subscriber that did not keep up."""
 
@@ -73,19 +81,32 @@ class Events:
         self._now = now
         self.log = log
         self._subscribers: set[Subscription] = set()
+        self._told: deque[Event] = deque(maxlen=EVENTS_REMEMBERED)
+        self._number = 0
 
     def tell(self, name: str, **fields: object) -> None:
         """Emits one event: to the log and to all subscribers."""
-        event = Event(name, self._now(), fields)
+        self._number += 1
+        event = Event(name, self._now(), fields, self._number)
+        self._told.append(event)
         if self.log is not None:
             self.log(event)
         for subscription in tuple(self._subscribers):
             subscription.put(event)
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self, after: int | None = None) -> Subscription:
+        """Events from now on, or those after a numbered one, as far as they are remembered."""
         subscription = Subscription(self._subscribers.discard)
+        for event in () if after is None else self._since(after):
+            subscription.put(event)
         self._subscribers.add(subscription)
         return subscription
+
+    def _since(self, number: int) -> Iterator[Event]:
+        missed = self._told and not self._told[0].number <= number + 1 <= self._number + 1
+        if missed:
+            yield Event(EventName.MISSED, self._now(), {"after": number})
+        yield from (event for event in self._told if missed or event.number > number)
 
 
 class Subscription:

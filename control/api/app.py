@@ -1,58 +1,43 @@
-"""The admin address put together: every path with its handler."""
+"""The admin address put together: every declared endpoint with its handler, behind the guard."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
-from control.api import reads, stream, writes
+from control.api.access import ACCESS, Access
 from control.api.body import MAX_BODY
 from control.api.context import CONTEXT, Context
-from control.api.guard import guard
+from control.api.endpoints import ENDPOINTS
+from control.api.guard import ANSWERS, DECLARED, guard
+from control.api.idempotency import Answers
+from control.api.openapi import DOCUMENT, encoded
 
-_NAME: Final = r"{name:.+}"
-"""Names of routes contain slashes and spaces; a client may escape the slashes or not."""
+_PATTERNS: Final = {"/api/v1/routes/{name}": "/api/v1/routes/{name:.+(?<!/weight)}", "{name}": "{name:.+}"}
+"""Names of routes contain slashes and spaces; a client may escape the slashes or not.  One that ends in `/weight` is
+read with its slashes escaped, or as `?name=`."""
 
 
-def make_app(context: Context, tell: Callable[..., None]) -> web.Application:
-    """`tell` emits an event: its name and its fields."""
+def make_app(context: Context, tell: Callable[..., None], access: Access | None = None) -> web.Application:
+    """`tell` emits an event: its name and its fields.  Without `access` everybody may do everything."""
     app = web.Application(middlewares=[guard(tell)], client_max_size=MAX_BODY)
     app[CONTEXT] = context
-    app.add_routes(
-        [
-            web.get("/", reads.front),
-            *(web.get(f"{prefix}/livez", reads.livez) for prefix in ("", "/-")),
-            *(web.get(f"{prefix}/readyz", reads.readyz) for prefix in ("", "/-")),
-            web.get("/metrics", reads.metrics),
-            web.get("/api/v1/status", reads.status),
-            web.get("/api/v1/routes", reads.routes),
-            web.put(f"/api/v1/routes/{_NAME}/weight", writes.weight),
-            web.get(f"/api/v1/routes/{_NAME}", reads.route),
-            web.post("/api/v1/weights", writes.weights),
-            web.post("/api/v1/rollbacks", writes.rollback),
-            web.post("/api/v1/pins", writes.pin),
-            web.post("/api/v1/caps", writes.cap),
-            web.post("/api/v1/freezes", writes.freeze),
-            web.post("/api/v1/drains", writes.drain),
-            web.get("/api/v1/orders", reads.orders),
-            web.get("/api/v1/orders/{id}", reads.order),
-            web.get("/api/v1/orders/{id}/traffic", reads.order_traffic),
-            web.delete("/api/v1/orders/{id}", writes.resume),
-            web.post("/api/v1/orders/{id}/confirm", writes.confirm),
-            web.get("/api/v1/revisions", reads.revisions),
-            web.get("/api/v1/revisions/{number}", reads.revision),
-            web.get("/api/v1/revisions/{number}/diff/{other}", reads.difference),
-            web.post("/api/v1/revisions/{number}/restore", writes.restore),
-            web.post("/api/v1/check", reads.check),
-            web.post("/api/v1/plan", reads.plan),
-            web.get("/api/v1/explain", reads.explained),
-            web.get("/api/v1/events", stream.events),
-        ]
-    )
+    app[ACCESS] = access or Access.nobody()
+    app[ANSWERS] = Answers(time.monotonic)
+    app[DOCUMENT] = encoded(ENDPOINTS)
+    app[DECLARED] = {}
+    for endpoint in ENDPOINTS:
+        for method in (endpoint.method, "HEAD") if endpoint.method == "GET" else (endpoint.method,):
+            app[DECLARED][app.router.add_route(method, _pattern(endpoint.path), endpoint.handler)] = endpoint
     app.on_shutdown.append(_close_streams)
     return app
+
+
+def _pattern(path: str) -> str:
+    return _PATTERNS.get(path) or path.replace("{name}", _PATTERNS["{name}"])
 
 
 async def _close_streams(app: web.Application) -> None:

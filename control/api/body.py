@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Mapping
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
 from aiohttp import web
 
+from control.api.access import PRINCIPAL
 from control.api.problems import Problem, invalid
 from router.core.model import Side
 from router.core.orders import Reach, Scope
@@ -28,11 +30,17 @@ MAX_REASON: Final = 1000
 MAX_NAME: Final = 2000
 MAX_ACTOR: Final = 100
 
+READ: ContextVar[bytes | None] = ContextVar("body", default=None)
+"""The body, if it has been read already while the request is handled; the guard sets it anew with each."""
+
 Json = Mapping[str, Any]
 
 
 async def read_bytes(request: web.Request, limit: int = MAX_BODY) -> bytes:
     """The body, if it is small enough and arrives in time."""
+    read = READ.get()
+    if read is not None:
+        return read
     pieces: list[bytes] = []
     size = 0
     try:
@@ -189,6 +197,16 @@ def flag(query: Mapping[str, str], name: str) -> bool:
     return value == "true"
 
 
+def bounded(query: Mapping[str, str], name: str, most: int) -> int | None:
+    """A whole number above zero and not above `most`; None when it is missing."""
+    if name not in query:
+        return None
+    value = whole(query[name], name)
+    if value > most:
+        raise invalid(name, f"{value} is more than {most}", f"write at most {most}")
+    return value
+
+
 def only(query: Mapping[str, str], known: Collection[str]) -> None:
     """A misspelt filter must not look like one that found everything."""
     for key in query:
@@ -208,7 +226,10 @@ def expected_revision(request: web.Request) -> int | None:
 
 
 def actor(request: web.Request) -> str:
-    """Who says so."""
+    """Who says so: the token's name, or without tokens what the caller says."""
+    asks = PRINCIPAL.get()
+    if asks is not None and asks.name:
+        return asks.name
     value = request.headers.get("X-Strangler-Actor", "").strip()
     if len(value) > MAX_ACTOR or not value.isprintable():
         raise Problem(400, "bad-actor", "X-Strangler-Actor is too long or has control characters", "send a name")

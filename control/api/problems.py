@@ -24,6 +24,7 @@ class Problem(Exception):
         self.field = field
         self.problems: Sequence[str] = ()
         self.more: dict[str, Any] = {}
+        self.headers: dict[str, str] = {}
 
     @classmethod
     def of(cls, refusal: Refusal) -> Problem:
@@ -43,7 +44,10 @@ class Problem(Exception):
         }
         parts = {"field": self.field, "instead": self.instead, "problems": list(self.problems), **self.more}
         body |= {name: part for name, part in parts.items() if part}
-        return web.Response(status=self.status, body=json.dumps(body).encode(), content_type="application/problem+json")
+        data = json.dumps(body).encode()
+        return web.Response(
+            status=self.status, body=data, content_type="application/problem+json", headers=self.headers
+        )
 
 
 def invalid(field: str, what: str, instead: str) -> Problem:

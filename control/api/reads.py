@@ -23,6 +23,7 @@ from router.ports import Problems
 MAX_YAML: Final = 16 * 1024 * 1024
 PAGE: Final = 50
 MOST: Final = 500
+FARTHEST: Final = 1_000_000
 
 Json = dict[str, Any]
 
@@ -100,14 +101,22 @@ async def metrics(request: web.Request) -> web.Response:
 
 async def routes(request: web.Request) -> web.Response:
     """All of them, or those that all filters let through; `name` gives one."""
-    body.only(request.query, ("group", "q", "side", "name"))
     if "name" in request.query:
         return answer(_route(context(request), request.query["name"]))
     side = request.query.get("side")
     if side not in {None, "new", "legacy"}:
         raise invalid("side", f"{side!r} is no side", "new: some of its traffic; legacy: none of it is new")
-    found = _filtered(_views(context(request)), request.query.get("group"), request.query.get("q"), side)
-    return answer({"revision": context(request).live.revision, "routes": list(found)})
+    limit, offset = _page(request)
+    found = list(_filtered(_views(context(request)), request.query.get("group"), request.query.get("q"), side))
+    page = found[offset:] if limit is None else found[offset : offset + limit]
+    return answer({"revision": context(request).live.revision, "total": len(found), "routes": page})
+
+
+def _page(request: web.Request) -> tuple[int | None, int]:
+    """`limit` and `offset`; without a limit everything is answered."""
+    limit = body.bounded(request.query, "limit", MOST)
+    offset = 0 if request.query.get("offset") == "0" else body.bounded(request.query, "offset", FARTHEST)
+    return limit, offset or 0
 
 
 def _views(found: Context) -> Iterable[Json]:
@@ -166,9 +175,9 @@ def _order(request: web.Request) -> Order:
 async def revisions(request: web.Request) -> web.Response:
     body.only(request.query, ("limit", "before", "whole"))
     whole = body.flag(request.query, "whole")
-    limit = body.whole(request.query.get("limit", str(PAGE)), "limit")
+    limit = body.bounded(request.query, "limit", MOST) or PAGE
     before = body.whole(request.query["before"], "before") if "before" in request.query else None
-    past = await _past(context(request), min(limit, MOST), before)
+    past = await _past(context(request), limit, before)
     found = [views.revision_view(revision, whole=whole) for revision in past]
     return answer({"revision": context(request).live.revision, "revisions": found})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import secrets
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -16,21 +18,37 @@ from router.events import Event, Subscription
 LISTENERS: Final = 32
 HEARTBEAT: Final = 5.0
 """Seconds of silence after which a comment tells both ends that the other one lives."""
+BOOT: Final = secrets.token_hex(4)
+"""Which process counted: numbers begin anew with each."""
+NOTHING: Final = 2**60
+"""A number that no event has."""
+_ID: Final = re.compile("([0-9a-f]{1,16})-([0-9]{1,12})")
 PATIENCE: Final = 10.0
 """Seconds a listener may take to read one event."""
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Every event from now on; one that says `events.dropped` is the last one."""
+    """Every event from now on, or after `Last-Event-ID`; one that says `events.dropped` is the last one."""
     found = context(request)
     if found.listeners >= LISTENERS:
         raise Problem(503, "too-many-listeners", f"{LISTENERS} event streams are open already", "close one of them")
     found.listeners += 1
     try:
-        with found.live.subscribe() as subscription:
+        with found.live.events.subscribe(_after(request)) as subscription:
             return await _streamed(request, subscription, found.live.revision, found.closing)
     finally:
         found.listeners -= 1
+
+
+def _after(request: web.Request) -> int | None:
+    """What `Last-Event-ID` names; None without it.  An id of an earlier process stands for nothing we have told."""
+    said = request.headers.get("Last-Event-ID")
+    if said is None:
+        return None
+    found = _ID.fullmatch(said)
+    if found is None:
+        raise Problem(400, "bad-event-id", "Last-Event-ID names no event", "send the id of the last event, as it came")
+    return int(found[2]) if found[1] == BOOT else NOTHING
 
 
 async def _streamed(
@@ -80,7 +98,8 @@ async def _write(response: web.StreamResponse, data: bytes) -> None:
 
 
 def _event(event: Event) -> bytes:
-    return _message(event.name, {"at": event.at, **event.fields})
+    name = f"id: {BOOT}-{event.number}\n".encode() if event.number else b""
+    return name + _message(event.name, {"at": event.at, **event.fields})
 
 
 def _message(name: str, fields: dict[str, object]) -> bytes:

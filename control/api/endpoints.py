@@ -1,0 +1,158 @@
+"""Every path of the admin address, declared once: method, path, role, parameters, body, answers, handler.
+
+Routing, roles, the check of parameters and the OpenAPI document are all made from this table; what does not stand
+here does not exist.  Editing a declaration edits all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from control.api import login, openapi, reads, schemas, stream, writes
+from control.api.endpoint import EVENTS, YAML, Endpoint, Handler, Json
+from control.api.schemas import Parameter
+from control.auth.roles import Role
+
+VIEWER, OPERATOR, EDITOR = Role.VIEWER, Role.OPERATOR, Role.EDITOR
+
+
+def _get(path: str, handler: Handler, says: str, answer: Json | str, *query: Parameter, **more: Any) -> Endpoint:
+    return Endpoint("GET", path, more.pop("role", VIEWER), says, handler, answer, query, **more)
+
+
+def _change(
+    method: str, path: str, handler: Handler, says: str, body: Json, *, role: Role = OPERATOR, **more: Any
+) -> Endpoint:
+    return Endpoint(
+        method, path, role, says, handler, schemas.CHANGE, body=body, refuses=(404, 409, 412, 415, 422, 503), **more
+    )
+
+
+_HEALTH: Final = tuple(
+    _get(f"{prefix}{path}", handler, says, answer, role=Role.ANYBODY, also=also, listed=not prefix)
+    for prefix in ("", "/-")
+    for path, handler, says, answer, also in (
+        ("/livez", reads.livez, "The process lives.", schemas.LIVE, None),
+        ("/readyz", reads.readyz, "Some worker serves what is in force.", schemas.READY, {503: schemas.READY}),
+    )
+)
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *_HEALTH,
+    _get("/", reads.front, "The page for people.", "text/html", listed=False),
+    _get("/metrics", reads.metrics, "Metrics as Prometheus reads them.", "text/plain"),
+    _get("/api/v1/openapi.json", openapi.document, "This document.", schemas.OBJECT, role=Role.ANYBODY),
+    Endpoint(
+        "POST",
+        "/api/v1/session",
+        Role.ANYBODY,
+        "Logs a browser in: the token stands in Authorization.",
+        login.enter,
+        schemas.SESSION,
+        secured=True,
+        refuses=(409,),
+    ),
+    _get("/api/v1/session", login.whoami, "Who is logged in.", schemas.SESSION, refuses=(404,)),
+    _get("/login", login.page, "The way in for people.", "text/html", role=Role.ANYBODY, listed=False),
+    Endpoint("DELETE", "/api/v1/session", VIEWER, "Logs out.", login.leave, schemas.OBJECT),
+    _get("/api/v1/status", reads.status, "Orders, routes and workers as they are.", schemas.STATUS),
+    _get(
+        "/api/v1/routes",
+        reads.routes,
+        "Routes in the order of the file.",
+        schemas.ROUTES,
+        schemas.GROUP,
+        schemas.PART,
+        schemas.SIDE,
+        schemas.LIMIT,
+        schemas.OFFSET,
+        schemas.NAME,
+        refuses=(404, 422),
+    ),
+    _change("PUT", "/api/v1/routes/{name}/weight", writes.weight, "A weight for a route, or a glob.", schemas.WEIGHT),
+    _get("/api/v1/routes/{name}", reads.route, "One route.", schemas.ROUTE, refuses=(404,)),
+    _change("POST", "/api/v1/weights", writes.weights, "A weight for many routes.", schemas.WEIGHTS),
+    _change("POST", "/api/v1/rollbacks", writes.rollback, "Legacy, now, until somebody resumes.", schemas.ROLLBACK),
+    _change("POST", "/api/v1/pins", writes.pin, "One side, whatever weights say.", schemas.PIN),
+    _change("POST", "/api/v1/caps", writes.cap, "A ceiling.", schemas.CAP),
+    _change("POST", "/api/v1/freezes", writes.freeze, "No share may rise.", schemas.FREEZE),
+    _change("POST", "/api/v1/drains", writes.drain, "Nothing goes to a site.", schemas.DRAIN),
+    _get("/api/v1/orders", reads.orders, "The orders in force.", schemas.ORDERS),
+    _get("/api/v1/orders/{id}", reads.order, "One of them.", schemas.ORDER, refuses=(404,)),
+    _get(
+        "/api/v1/orders/{id}/traffic",
+        reads.order_traffic,
+        "What is on the new side in its scope.",
+        schemas.OBJECT,
+        refuses=(404,),
+    ),
+    _change("DELETE", "/api/v1/orders/{id}", writes.resume, "Lifts an order.", schemas.RESUME),
+    _change("POST", "/api/v1/orders/{id}/confirm", writes.confirm, "A trial has passed.", schemas.CONFIRM),
+    _get(
+        "/api/v1/revisions",
+        reads.revisions,
+        "Who changed what, when and why; newest first.",
+        schemas.REVISIONS,
+        schemas.LIMIT,
+        schemas.BEFORE,
+        schemas.WHOLE,
+        refuses=(422,),
+    ),
+    _get("/api/v1/revisions/{number}", reads.revision, "One of them.", schemas.REVISION, refuses=(404, 422)),
+    _get(
+        "/api/v1/revisions/{number}/diff/{other}",
+        reads.difference,
+        "From one to another.",
+        schemas.OBJECT,
+        refuses=(404, 409, 422, 503),
+    ),
+    _change(
+        "POST",
+        "/api/v1/revisions/{number}/restore",
+        writes.restore,
+        "Brings a revision back.",
+        schemas.RESTORE,
+        role=EDITOR,
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/check",
+        VIEWER,
+        "Would this routes.yaml be accepted?",
+        reads.check,
+        schemas.CHECKED,
+        body=schemas.TEXT,
+        media=YAML,
+        refuses=(422,),
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/plan",
+        VIEWER,
+        "What would this routes.yaml change?",
+        reads.plan,
+        schemas.OBJECT,
+        body=schemas.TEXT,
+        media=YAML,
+        refuses=(409, 422),
+    ),
+    _get(
+        "/api/v1/explain",
+        reads.explained,
+        "Which side a request gets, and why.",
+        schemas.EXPLANATION,
+        schemas.METHOD,
+        schemas.PATH,
+        schemas.HEADER,
+        schemas.CLIENT,
+        schemas.REQUEST_ID,
+        refuses=(404, 422, 503),
+    ),
+    _get(
+        "/api/v1/events",
+        stream.events,
+        "Events as they happen.",
+        EVENTS,
+        refuses=(400, 503),
+    ),
+)

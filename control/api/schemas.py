@@ -1,0 +1,195 @@
+"""The shapes of bodies, parameters and answers at the admin address, in JSON Schema's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from control.api.body import MAX_NAME, MAX_REASON
+from control.api.reads import FARTHEST, MOST
+from router.core.orders import Reach
+from router.core.safety import Rule
+from router.live import REMOVAL
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Something in the query."""
+
+    name: str
+    says: str
+    schema: Mapping[str, Any]
+    required: bool = False
+    many: bool = False
+    """May it stand several times?"""
+
+
+# -- plain values ------------------------------------------------------------------------------------------------------
+
+OBJECT: Final[Json] = {"type": "object"}
+TEXT: Final[Json] = {"type": "string"}
+NUMBER: Final[Json] = {"type": "number"}
+TRUTH: Final[Json] = {"type": "boolean"}
+COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+ORDINAL: Final[Json] = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
+PERCENT: Final[Json] = {"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.01}
+SPAN: Final[Json] = {"type": "string", "pattern": r"^[1-9][0-9]{0,2}(s|m|h)$", "description": "such as 90s, 10m, 2h"}
+
+
+def line(most: int) -> Json:
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": most,
+        "pattern": r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$",
+    }
+
+
+def maybe(schema: Json) -> Json:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def many(schema: Json) -> Json:
+    return {"type": "array", "items": schema}
+
+
+def answer(required: Json, **more: Json) -> Json:
+    """An object that has all of `required`, and may have more."""
+    return {"type": "object", "properties": required | more, "required": list(required)}
+
+
+# -- parameters --------------------------------------------------------------------------------------------------------
+
+GROUP: Final = Parameter("group", "only the routes of this group", TEXT)
+PART: Final = Parameter("q", "only routes with this in their name, path or host", TEXT)
+SIDE: Final = Parameter("side", "new: some of its traffic; legacy: none of it is new", {"enum": ["new", "legacy"]})
+NAME: Final = Parameter("name", "this route alone", TEXT)
+LIMIT: Final = Parameter("limit", "so many at most", {"type": "integer", "minimum": 1, "maximum": MOST})
+OFFSET: Final = Parameter("offset", "without the first so many", COUNT | {"maximum": FARTHEST})
+BEFORE: Final = Parameter("before", "those before this revision", ORDINAL)
+WHOLE: Final = Parameter("whole", "with every route", TRUTH)
+METHOD: Final = Parameter("method", "GET when missing", {"type": "string", "pattern": "^[A-Za-z]{1,20}$"})
+PATH: Final = Parameter("path", "as a client sends it", {"type": "string", "pattern": "^/[!-~]*$"})
+REQUEST_ID: Final = Parameter("request-id", "a finished exchange, instead of a request", line(200))
+HEADER: Final = Parameter(
+    "header", "a header line", many({"type": "string", "pattern": r"^[A-Za-z0-9-]{1,40}:[!-~ ]{0,200}$"}), many=True
+)
+CLIENT: Final = Parameter("client", "the client's address", {"type": "string", "pattern": r"^[0-9A-Fa-f.:]{0,45}$"})
+
+# -- bodies ------------------------------------------------------------------------------------------------------------
+
+_NAMED: Final = line(MAX_NAME)
+_REASON: Final = line(MAX_REASON)
+
+
+def _one(*names: str) -> Json:
+    return {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {name: {"const": True} if name == Reach.ALL else _NAMED},
+                "required": [name],
+                "additionalProperties": False,
+            }
+            for name in names
+        ]
+    }
+
+
+ANY_SCOPE: Final = _one("route", "group", "site", "all")
+SHARED_SCOPE: Final = _one("route", "group", "all")
+_OVERRIDE: Final = many({"enum": [*(rule.value for rule in Rule), REMOVAL]})
+
+
+def _body(required: Json, **more: Json) -> Json:
+    return answer(required, **more) | {"additionalProperties": False}
+
+
+def _order(required: Json) -> Json:
+    """An order: it may end by itself or unless somebody confirms it, but not both."""
+    body = _body(required | {"reason": _REASON}, override=_OVERRIDE)
+    body["properties"] |= {"for": SPAN, "confirm_within": SPAN}
+    return body | {"not": {"required": ["for", "confirm_within"]}}
+
+
+WEIGHT: Final = _order({"weight": PERCENT})
+WEIGHTS: Final = _order({"scope": SHARED_SCOPE, "weight": PERCENT})
+PIN: Final = _order({"scope": SHARED_SCOPE, "side": {"enum": ["legacy", "new"]}})
+CAP: Final = _order({"scope": SHARED_SCOPE, "cap": PERCENT})
+FREEZE: Final = _order({"scope": SHARED_SCOPE})
+DRAIN: Final = _order({"scope": _one("site")})
+ROLLBACK: Final = _body({"scope": ANY_SCOPE, "reason": _REASON}, override=_OVERRIDE, **{"for": SPAN})
+RESUME: Final = _body({"reason": _REASON}, weight=PERCENT, override=_OVERRIDE)
+CONFIRM: Final = _body({}, reason=_REASON)
+RESTORE: Final = _body({"reason": _REASON}, override=_OVERRIDE)
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+_ROUTE_CHANGE: Final = answer({"name": TEXT, "before": maybe(PERCENT), "after": maybe(PERCENT)})
+ORDER: Final = answer({"id": TEXT, "kind": TEXT, "scope": OBJECT, "reason": TEXT, "actor": TEXT, "created": NUMBER})
+CHANGE: Final = answer(
+    {
+        "order": maybe(ORDER),
+        "already": TRUTH,
+        "revision": ORDINAL,
+        "confirmed": TRUTH,
+        "persisted": TRUTH,
+        "workers": many(answer({"id": COUNT, "revision": COUNT})),
+        "routes": many(_ROUTE_CHANGE),
+        "notes": many(TEXT),
+        "ms": NUMBER,
+    }
+)
+_ROUTE: Final[Json] = {
+    "name": TEXT,
+    "path": TEXT,
+    "methods": many(TEXT),
+    "group": maybe(TEXT),
+    "legacy": TEXT,
+    "new": maybe(TEXT),
+    "declared": PERCENT,
+    "ordered": maybe(PERCENT),
+    "effective": PERCENT,
+    "cause": TEXT,
+    "measured": maybe(NUMBER),
+    "requests_per_second": NUMBER,
+}
+ROUTE: Final = answer({"revision": ORDINAL} | _ROUTE)
+ROUTES: Final[Json] = {"anyOf": [answer({"revision": ORDINAL, "routes": many(answer(_ROUTE)), "total": COUNT}), ROUTE]}
+ORDERS: Final = answer({"revision": ORDINAL, "orders": many(ORDER)})
+_REVISION: Final[Json] = {
+    "revision": ORDINAL,
+    "at": NUMBER,
+    "actor": TEXT,
+    "source": TEXT,
+    "reason": TEXT,
+    "hash": TEXT,
+    "order": maybe(TEXT),
+    "summary": TEXT,
+    "changed_routes": COUNT,
+}
+REVISION: Final = answer(_REVISION | {"lines": many(TEXT), "routes": many(_ROUTE_CHANGE)})
+REVISIONS: Final = answer({"revision": ORDINAL, "revisions": many(answer(_REVISION))})
+STATUS: Final = answer(
+    {
+        "revision": ORDINAL,
+        "hash": TEXT,
+        "persisted": TRUTH,
+        "source": OBJECT,
+        "orders": many(ORDER),
+        "workers": many(answer({"id": COUNT, "confirmed": TRUTH, "connected": TRUTH})),
+        "traffic": OBJECT,
+        "routes": many(answer(_ROUTE)),
+    }
+)
+EXPLANATION: Final = answer({"revision": ORDINAL, "route": maybe(TEXT), "share": PERCENT})
+CHECKED: Final = answer({"ok": {"const": True}, "routes": COUNT, "notes": many(TEXT)})
+LIVE: Final = answer({"status": {"const": "ok"}})
+READY: Final = answer({"ready": TRUTH})
+SESSION: Final = answer({"name": TEXT, "role": TEXT, "csrf": maybe(TEXT)})
+PROBLEM: Final = answer(
+    {"type": TEXT, "title": TEXT, "status": COUNT, "code": TEXT, "detail": TEXT}, instead=TEXT, field=TEXT, id=TEXT
+)
