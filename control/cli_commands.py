@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from control import cli_orders, render
 from control.cli_client import Admin, CannotAskError, RefusedError
+from control.cli_drill import drill
 from control.cli_output import show, style
 from control.cli_rollback import rollback
 from control.cli_values import DONE, FAILED, USAGE
@@ -146,6 +147,7 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Admin], int]]] = {
     "freeze": cli_orders.freeze,
     "drain": cli_orders.drain,
     "rollback": rollback,
+    "drill": drill,
     "resume": cli_orders.resume,
     "confirm": cli_orders.confirm,
     "restore": cli_orders.restore,
