@@ -73,6 +73,8 @@ class Stream:
                 raise RefusedError(answer.status, json.loads(answer.read()))
             self.opened = True
             yield from self._messages(answer)
+        except ConnectionRefusedError:
+            raise CannotAskError(f"nobody listens at {self._admin.url}") from None
         except TimeoutError:
             raise CannotAskError(f"{self._admin.url} has been silent for {PATIENCE:g} s") from None
         except (OSError, HTTPException, ValueError) as error:

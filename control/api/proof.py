@@ -13,7 +13,7 @@ from control.api.context import Context
 from control.counters import sliced
 from router.answers import Change
 from router.core.model import Route, Side
-from router.core.orders import Cause, Effective, Reach, Scope
+from router.core.orders import Kind, Order, Reach, Scope
 from router.core.place import covered
 
 Json = dict[str, Any]
@@ -29,20 +29,27 @@ def consequences(found: Context, scope: Scope, change: Change) -> Json:
 
 def _skipped(found: Context, scope: Scope, change: Change) -> Iterator[Json]:
     """The routes of the scope that it does not move, each with the reason."""
-    live = found.live
+    if change.already:
+        return
     moved = {route.name for route in change.routes}
-    ours = change.order.id if change.order else ""
-    for route, entry in zip(live.table.routes, live.state.routes, strict=True):
-        if scope.covers(route) and route.name not in moved and not change.already:
-            yield {"name": route.name, "why": _why(route, entry, ours)}
+    holding = [order for order in found.live.orders if _holds(order) and order != change.order]
+    named = {order.scope.name: order for order in holding if order.scope.reach is Reach.ROUTE}
+    wide = [order for order in holding if order.scope.reach is not Reach.ROUTE]
+    for route in covered(found.live.table, scope):
+        if route.name not in moved:
+            held = next((order for order in wide if order.scope.covers(route)), named.get(route.name))
+            yield {"name": route.name, "why": _why(route, held)}
 
 
-def _why(route: Route, entry: Effective, ours: str) -> str:
+def _holds(order: Order) -> bool:
+    """Does it send what it covers to legacy?"""
+    return order.kind is Kind.ROLLBACK or (order.kind is Kind.PIN and order.side is Side.LEGACY)
+
+
+def _why(route: Route, held: Order | None) -> str:
     if route.new is None:
         return "it has no new side"
-    if entry.cause in {Cause.ROLLBACK, Cause.PIN} and entry.order != ours:
-        return f"{entry.order} holds it on legacy already"
-    return "it was at 0 % already"
+    return "it was at 0 % already" if held is None else f"{held.id} holds it on legacy already"
 
 
 def _legacy(found: Context, change: Change) -> Json:

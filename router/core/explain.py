@@ -355,9 +355,11 @@ def _layers(table: Table, route: Route, orders: Sequence[Order], entry: Effectiv
     declared = entry.cause is Cause.DECLARED
     where = f"routes.yaml:{route.line}" if route.line else "declared"
     yield Layer("declared", route.weight, "", where, rules=declared)
-    for order in (each for each in orders if each.kind is Kind.WEIGHT and route.name in each.declared):
+    weights = [each for each in orders if each.kind is Kind.WEIGHT and route.name in each.declared]
+    newest = max((each.number for each in weights if rules(each, route)), default=0)
+    for order in weights:
         ruling = entry.cause is Cause.ORDER and order.id == entry.order
-        yield Layer("order", order.share, order.id, _order_note(order, route, entry), rules=ruling)
+        yield Layer("order", order.share, order.id, _order_note(order, route, newest), rules=ruling)
     group = table.groups.get(route.group)
     covering = [order for order in orders if order.scope.covers(route)]
     if group is not None and group.cap is not None:
@@ -386,11 +388,11 @@ def _said(order: Order) -> str:
     return f"{order.scope}, by {order.actor}: {order.reason}"
 
 
-def _order_note(order: Order, route: Route, entry: Effective) -> str:
+def _order_note(order: Order, route: Route, newest: int) -> str:
     said = f"by {order.actor}: {order.reason}"
     if not rules(order, route):
         return f"{said} (gave way: the file was edited since)"
-    return said if order.id == entry.order or entry.cause is Cause.ROLLBACK else f"{said} (a newer order rules)"
+    return said if order.number == newest else f"{said} (a newer order rules)"
 
 
 def _override(request: _Request, table: Table, route: Route) -> tuple[Side | None, str]:

@@ -22,6 +22,7 @@ from control.loopback import UnsafeAddressError, check_loopback
 from control.metrics import Metrics
 from router.core.orders import Reach, Scope
 from router.events import EventName
+from router.telemetry import EndpointBlock, RouteBlock
 from tests.control.stage import ROUTES, Stage
 
 Client = TestClient[Any, Any]
@@ -584,6 +585,169 @@ async def test_the_real_compiler_answers_check(stage: Stage) -> None:
         bad = await checked(await client.post("/api/v1/check", data=b"version: 2"), 422)
         assert bad["problems"][0].startswith("routes.yaml:1:")
     await stage.compiler.close()
+
+
+# -- orders of every kind ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "text", "more"),
+    [
+        ("pins", {"scope": {"route": "product"}, "side": "legacy"}, "pin legacy route=product", {"side": "legacy"}),
+        ("caps", {"scope": {"group": "catalog"}, "cap": 12.5}, "cap 12.5 % group=catalog", {"cap": 12.5}),
+        ("freezes", {"scope": {"all": True}}, "freeze all", {}),
+        ("drains", {"scope": {"site": "k8s-pangyo"}}, "drain site=k8s-pangyo", {}),
+        ("weights", {"scope": {"all": True}, "weight": 1}, "weight 1 % all", {"weight": 1.0}),
+    ],
+)
+async def test_every_kind_of_order_has_its_endpoint(
+    client: Client, path: str, body: dict[str, Any], text: str, more: dict[str, Any]
+) -> None:
+    """What was given is answered, with the time at which it ends."""
+    found = await send(client, "POST", f"/api/v1/{path}", body | {"reason": "why not", "for": "2h"})
+    order = found["order"]
+    assert (text, 7200.0, False) == (order["text"], order["expires"] - order["created"], order["provisional"])
+    assert more.items() <= order.items()
+    assert order == await get(client, f"/api/v1/orders/{order['id']}")
+    await send(client, "DELETE", f"/api/v1/orders/{order['id']}", {"reason": "done"})
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("pins", {"scope": {"all": True}}, "side"),
+        ("pins", {"scope": {"all": True}, "side": "old"}, "side"),
+        ("pins", {"scope": {"site": "k8s-pangyo"}, "side": "new"}, "scope.site"),
+        ("caps", {"scope": {"all": True}}, "cap"),
+        ("caps", {"scope": {"all": True}, "cap": 5, "for": "2 hours"}, "for"),
+        ("caps", {"scope": {"all": True}, "cap": 5, "for": 2}, "for"),
+        ("caps", {"scope": {"all": True}, "cap": 5, "for": "2h", "confirm_within": "1h"}, "confirm_within"),
+        ("caps", {"scope": {"all": True}, "cap": 5, "override": "max-step"}, "override"),
+        ("caps", {"scope": {"all": True}, "cap": 5, "override": ["no-such-rule"]}, "override"),
+        ("freezes", {"scope": {"site": "k8s-pangyo"}}, "scope.site"),
+        ("drains", {"scope": {"route": "product"}}, "scope"),
+        ("rollbacks", {"scope": {"all": True}, "confirm_within": "10m"}, "confirm_within"),
+    ],
+)
+async def test_an_order_that_says_too_little_or_too_much_names_its_field(
+    stage: Stage, client: Client, path: str, body: dict[str, Any], field: str
+) -> None:
+    """And nothing is in force."""
+    problem = await send(client, "POST", f"/api/v1/{path}", body | {"reason": "x"}, 422)
+    assert field == problem["field"]
+    assert problem["instead"]
+    assert stage.live.orders == ()
+
+
+async def test_a_trial_is_confirmed(stage: Stage, client: Client) -> None:
+    """It says until when it has to be, and stays then."""
+    weight = {"weight": 30, "reason": "try", "confirm_within": "10m"}
+    found = await send(client, "PUT", "/api/v1/routes/product/weight", weight)
+    assert found["confirm_until"] == found["order"]["created"] + 600
+    assert found["order"]["provisional"]
+    found = await send(client, "POST", "/api/v1/orders/W-1/confirm", {})
+    assert "expires" not in found["order"]
+    assert (await send(client, "POST", "/api/v1/orders/W-9/confirm", {}, 404))["code"] == "unknown-order"
+    assert (await send(client, "POST", "/api/v1/orders/file/confirm", {}, 404))["code"] == "unknown-order"
+
+
+async def test_the_safety_rules_refuse_with_everything_a_program_needs(stage: Stage, client: Client) -> None:
+    """Each violation with its rule, route, line and what would be allowed; overridden it is in force and on record."""
+    await stage.live.load((ROUTES + "safety: {max_step: 10}\n").encode(), actor="file")
+    weight = {"weight": 60, "reason": "sure"}
+    problem = await send(client, "PUT", "/api/v1/routes/product/weight", weight, 409)
+    assert ("safety", 35.0) == (problem["code"], problem["allowed"])
+    assert [("max-step", "product", 13, 35.0)] == [
+        (each["rule"], each["route"], each["line"], each["allowed"]) for each in problem["violations"]
+    ]
+    found = await send(client, "PUT", "/api/v1/routes/product/weight", weight | {"override": ["max-step"]})
+    assert ["max-step"] == [each["rule"] for each in found["overridden"]]
+    revision = await get(client, f"/api/v1/revisions/{found['revision']}")
+    assert [{"rule": "max-step", "reason": "sure"}] == revision["overridden"]
+
+
+async def test_a_rollback_says_what_it_skips_and_what_comes_back_to_legacy(stage: Stage, client: Client) -> None:
+    """Routes that do not move, each with the reason; rates, and the most that legacy served lately."""
+    worker = stage.worker()
+    await stage.traffic.sample()
+    stage.clock.time += 10
+    worker.count("product", side=0, times=100)
+    worker.count("product", side=1, times=40)
+    await stage.traffic.sample()
+    await roll_back(client, {"route": "GET,POST /v1/products/search"})
+    found = await roll_back(client, {"all": True})
+    assert ["product"] == [route["name"] for route in found["routes"]]
+    assert found["skipped"] == [
+        {"name": "GET,POST /v1/products/search", "why": "R-1 holds it on legacy already"},
+        {"name": "PUT /v1/carts/{cartId}", "why": "it was at 0 % already"},
+    ]
+    assert (10.0, 4.0, 10.0, True) == (
+        found["legacy"]["requests_per_second"],
+        found["legacy"]["returning"],
+        found["legacy"]["highest"],
+        found["legacy"]["above_highest"],
+    )
+    assert [] == (await roll_back(client, {"all": True}))["skipped"]
+
+
+async def test_the_traffic_of_an_order_is_what_the_new_side_has_right_now(stage: Stage, client: Client) -> None:
+    """Two looks show that nothing goes there any more; at a site the requests to its endpoints are counted."""
+    worker = stage.worker()
+    start = stage.live.blocks.routes["product"]
+    await roll_back(client, {"group": "catalog"})
+    before = await get(client, "/api/v1/orders/R-1/traffic")
+    worker.count("product", side=1, times=3)
+    worker.counters.slots[start + RouteBlock.IN_FLIGHT + 1] = 2
+    worker.counters.slots[start + RouteBlock.TUNNELS + 1] = 1
+    now = await get(client, "/api/v1/orders/R-1/traffic")
+    assert (3, 2, 1) == (now["answered"] - before["answered"], now["in_flight"], now["tunnels"])
+    await roll_back(client, {"site": "k8s-pangyo"})
+    endpoint = stage.live.blocks.endpoints["catalog http://127.0.0.1:9101"]
+    worker.counters.slots[endpoint + EndpointBlock.REQUESTS] = 5
+    there = await get(client, "/api/v1/orders/R-2/traffic")
+    assert (5, None) == (there["answered"], there["in_flight"])
+    await get(client, "/api/v1/orders/R-9/traffic", 404)
+
+
+async def test_revisions_are_compared_and_restored(stage: Stage, client: Client) -> None:
+    """What an old one said is in force again, as a new one; If-Match holds here too."""
+    for percent in (30, 40):
+        await send(client, "PUT", "/api/v1/routes/product/weight", {"weight": percent, "reason": "up"})
+    found = await get(client, "/api/v1/revisions/1/diff/3")
+    assert [{"name": "product", "before": 25.0, "after": 40.0}] == found["routes"]
+    assert ([], ["W-2"]) == (found["orders_gone"], [order["id"] for order in found["orders_given"]])
+    body = {"reason": "too much"}
+    await send(client, "POST", "/api/v1/revisions/2/restore", body, 412, If_Match='"1"')
+    assert 4 == (await send(client, "POST", "/api/v1/revisions/2/restore", body, If_Match='"3"'))["revision"]
+    assert 300_000 == stage.live.state.routes[0].share
+    await send(client, "POST", "/api/v1/revisions/99/restore", body, 404)
+    await get(client, "/api/v1/revisions/1/diff/99", 404)
+
+
+async def test_a_plan_counts_who_would_notice_and_what_would_be_refused(stage: Stage, client: Client) -> None:
+    """Subjects by seed, recent traffic, violations with their lines."""
+    worker = stage.worker()
+    await stage.traffic.sample()
+    stage.clock.time += 10
+    worker.count("product", times=50)
+    worker.count("PUT /v1/carts/{cartId}", times=50)
+    await stage.traffic.sample()
+    text = ROUTES.replace("weight: 25", "weight: 45") + "safety: {max_step: 10}\n"
+    found = await checked(await client.post("/api/v1/plan", data=text.encode()), 200)
+    assert (10.0, 10.0) == (found["traffic_changing_side"], found["traffic_to_new"])
+    assert (200_000, {"catalog": 200_000}) == (found["subjects_per_million"], found["subjects_by_seed"])
+    assert [("max-step", "product", 13, 35.0)] == [
+        (each["rule"], each["route"], each["line"], each["allowed"]) for each in found["violations"]
+    ]
+    assert stage.live.revision == 1
+
+
+async def test_revisions_are_listed_whole_on_request(client: Client) -> None:
+    """With their routes, so that nobody has to ask for each."""
+    await roll_back(client, {"all": True})
+    found = (await get(client, "/api/v1/revisions?whole=true"))["revisions"]
+    assert ["product", "GET,POST /v1/products/search"] == [route["name"] for route in found[0]["routes"]]
+    assert (await get(client, "/api/v1/revisions?whole=yes", 422))["field"] == "whole"
 
 
 # -- events ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from control.counters import EVERY, CounterFiles, Rate
+from control.counters import EVERY, MARK, MARKS, PRESENT, CounterFiles, Now, Rate
 from router.core.model import UNLISTED
 from router.planes.embedded.counters import Counters
 from router.telemetry import WORKER_SLOTS, RouteBlock, WorkerSlot
@@ -123,3 +123,34 @@ async def test_a_route_that_is_new_counts_from_its_first_request(stage: Stage) -
 def test_without_requests_there_is_no_share() -> None:
     """0 of 0 is not 0 %."""
     assert Rate(0, 0).share is None
+
+
+async def test_the_most_that_legacy_served_is_remembered_for_a_day(stage: Stage) -> None:
+    """The highest rate over ten seconds; what the new side served does not count."""
+    worker = stage.worker()
+    assert (0.0, 0.0) == (stage.traffic.legacy_peak().rate, stage.traffic.legacy_peak().seconds)
+    await stage.traffic.sample()
+    for times in (30, 50, 10, 0):
+        stage.clock.time += PRESENT
+        worker.count("product", side=0, times=times)
+        worker.count("product", side=1, times=100)
+        await stage.traffic.sample()
+    assert 5.0 == stage.traffic.legacy_peak().rate
+    for _ in range(MARKS + 1):
+        stage.clock.time += MARK
+        await stage.traffic.sample()
+    assert 0.0 == stage.traffic.legacy_peak().rate
+    assert MARK * (MARKS - 1) == stage.traffic.legacy_peak().seconds
+
+
+async def test_this_moment_of_a_side_is_what_ended_and_what_is_open(stage: Stage) -> None:
+    """Gauges of living workers only; what a dead one had answered stays answered."""
+    start = stage.live.blocks.routes["product"]
+    for number in (0, 7):
+        worker = stage.worker(number)
+        worker.count("product", side=1, times=4)
+        worker.counters.slots[start + RouteBlock.IN_FLIGHT + 1] = 2
+        worker.counters.slots[start + RouteBlock.TUNNELS + 1] = 1
+    stage.traffic.refresh()
+    assert Now(8, 2, 1) == stage.traffic.now(start, 1, {0})
+    assert Now(0, 0, 0) == stage.traffic.now(start, 0, {0})

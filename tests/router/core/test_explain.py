@@ -198,6 +198,36 @@ def test_every_layer_is_shown_with_its_say() -> None:
     assert Cause.ROLLBACK.label == back.cause
 
 
+def test_caps_pins_and_freezes_are_layers_with_their_numbers() -> None:
+    """The lowest cap limits, a pin stands over it, a freeze changes no share."""
+    scope = Scope(Reach.ROUTE, "search")
+    weight = Order(1, Kind.WEIGHT, scope, "try", "lee", 0, 400_000, {"search": 500_000})
+    wide = Order(2, Kind.CAP, Scope(Reach.ALL), "quiet week", "kim", 0, 300_000)
+    low = Order(3, Kind.CAP, scope, "careful", "kim", 0, 200_000)
+    freeze = Order(4, Kind.FREEZE, scope, "night", "kim", 0)
+    capped = ask("GET", "/v1/carts/search", weight, wide, low, freeze)
+    assert [(layer.layer, layer.share, layer.order, layer.rules) for layer in capped.layers] == [
+        ("declared", 500_000, "", False),
+        ("order", 400_000, "W-1", False),
+        ("cap", 300_000, "C-2", False),
+        ("cap", 200_000, "C-3", True),
+        ("freeze", 200_000, "F-4", False),
+    ]
+    assert "by lee: try" == capped.layers[1].why
+    assert "all, by kim: quiet week (not the limit here)" == capped.layers[2].why
+    pin = Order(5, Kind.PIN, scope, "partners", "kim", 0, side=Side.NEW)
+    pinned = ask("GET", "/v1/carts/search", weight, low, pin)
+    assert ("pin", PPM, "P-5", True) == (
+        pinned.layers[-1].layer,
+        pinned.layers[-1].share,
+        pinned.layers[-1].order,
+        pinned.layers[-1].rules,
+    )
+    assert (Side.NEW, "P-5 pins it to new") == (pinned.side, pinned.why)
+    held = ask("GET", "/v1/carts/search", pin, Order(6, Kind.ROLLBACK, scope, "odd", "kim", 0))
+    assert [("pin", False), ("rollback", True)] == [(layer.layer, layer.rules) for layer in held.layers[1:]]
+
+
 def test_an_override_counts_only_from_a_trusted_network() -> None:
     """And whatever it says, the explanation says what became of it."""
     on = table(trusted=("10.0.0.0/8",))
