@@ -27,25 +27,15 @@ from router.answers import Change, Difference, Plan, Refusal, SourceState, not_r
 from router.core.adopt import place_hold
 from router.core.hold import Hold
 from router.core.lapses import due, restored, revived, soon
-from router.core.model import PPM, Safety, Side, Table
-from router.core.orders import EffectiveState, Kind, Order, Reach, Scope, effective, supersede
-from router.core.place import (
-    Objection,
-    Placed,
-    Stamp,
-    lift,
-    place_cap,
-    place_drain,
-    place_freeze,
-    place_pin,
-    place_rollback,
-    place_weight,
-)
+from router.core.model import Side, Table
+from router.core.orders import EffectiveState, Kind, Order, Scope, supersede
+from router.core.place import Objection, Placed, Stamp, lift
 from router.core.place import confirm as place_confirm
-from router.core.safety import Facts, Rise, Rule, check, percent, steps
+from router.core.safety import Facts
 from router.core.wire import Blocks
 from router.events import Event, EventName, Events, Subscription
 from router.forecast import difference, plan
+from router.judge import Local, Witness, judged, largest, utc, with_allowed, with_places
 from router.ports import (
     Changes,
     Clock,
@@ -77,11 +67,12 @@ from router.steps import (
     decide,
     headline,
     whole_target,
-    with_overridden,
 )
 from router.turns import Turns
+from router.wishes import REMOVAL, Place, bad_override, bad_times, incomplete, placing, reasonless
 
 __all__ = [
+    "REMOVAL",
     "Change",
     "Changes",
     "Confirmation",
@@ -109,25 +100,13 @@ LOGGED: Final = 10
 """Readable lines of a revision in one event."""
 HOLDS_KNOWN: Final = 1000
 """Adopted holds that are remembered, so that none is adopted twice."""
-LONGEST: Final = 366 * 86400.0
-"""Seconds for which an order may be given."""
 THE_FILE: Final = "file"
 """The name by which a routes.yaml that is on trial is confirmed."""
-REMOVAL: Final = "mass-removal"
-"""The guard against vanished routes is overridden like the safety rules, by this name."""
 
 Selector = Scope
 """Which routes a weight is for: `Scope(Reach.ROUTE, "GET /v1/*")`, `Scope(Reach.GROUP, "catalog")`."""
 
-Place = Callable[[Table, Sequence[Order], Stamp], Placed | Objection]
-"""A decision about the orders in force."""
-
 INSIST: Final = "if that is meant, load it with --allow-removal"
-
-
-def utc(at: float, _zone: str) -> tuple[int, int]:
-    """Weekday (0 is Monday) and minute of the day, for those who have no other clock."""
-    return int(at // 86400 + 3) % 7, int(at % 86400) // 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +132,7 @@ class Live:
         patience: float = PATIENCE,
         events: Events | None = None,
         checker: Compiler | None = None,
-        local: Callable[[float, str], tuple[int, int]] = utc,
+        local: Local = utc,
     ) -> None:
         """`checker` compiles what is only asked about; `local` tells weekday and minute of a time in a time zone."""
         self.events = events or Events(clock.now)
@@ -162,7 +141,7 @@ class Live:
         self._compiler = compiler
         self._checker = checker or compiler
         self._clock = clock
-        self._local = local
+        self._witness = Witness(clock, traffic, local)
         self._traffic = traffic
         self._patience = patience
         self._turns = Turns()
@@ -329,7 +308,7 @@ class Live:
         """
         began = self._clock.elapsed()
         who = Who(actor, source, reason, "load", self.source.path, override=override or {})
-        if (objection := _bad_override(who)) is not None:
+        if (objection := bad_override(who)) is not None:
             return objection
         loaded = await self._load(data, who, allow_removal or REMOVAL in who.override, watched=watched)
         if isinstance(loaded, Refusal):
@@ -407,16 +386,10 @@ class Live:
             trial=trial is not None,
             override=override or {},
         )
-        if (objection := _bad_times(kind, lasts, trial) or _bad_override(who)) is not None:
+        if objection := bad_times(kind, lasts, trial) or bad_override(who) or incomplete(kind, scope, share, side):
             return self._objected(who, objection)
-        if kind in {Kind.WEIGHT, Kind.CAP} and share is None:
-            return self._objected(who, refusal("invalid", f"a {kind} needs a share", "give a percentage from 0 to 100"))
-        if kind is Kind.PIN and side is None:
-            return self._objected(who, refusal("invalid", "a pin needs a side", "say legacy or new"))
-        if kind is Kind.DRAIN and scope.reach is not Reach.SITE:
-            return self._objected(who, refusal("invalid", "only a site can be drained", "name a site"))
-        again = (lambda other: _placing(kind, scope, other, side)) if kind is Kind.WEIGHT else None
-        return await self._order(_placing(kind, scope, share or 0, side), who, expected, again)
+        again = (lambda other: placing(kind, scope, other, side)) if kind is Kind.WEIGHT else None
+        return await self._order(placing(kind, scope, share or 0, side), who, expected, again)
 
     async def weight(
         self,
@@ -480,7 +453,7 @@ class Live:
             return lambda table, orders, stamp: lift(table, orders, order_id, share, stamp)
 
         who = Who(actor, "order", reason, "resume", order_id, override=override or {})
-        if (objection := _bad_override(who)) is not None:
+        if (objection := bad_override(who)) is not None:
             return self._objected(who, objection)
         return await self._order(lifting(share), who, expected, lifting)
 
@@ -570,7 +543,7 @@ class Live:
         """
         began = self._clock.elapsed()
         who = Who(actor, "restore", reason, "restore", str(number), override=override or {})
-        objection = _bad_override(who) or _reasonless(reason)
+        objection = bad_override(who) or reasonless(reason)
         if objection is not None:
             return self._objected(who, objection)
         if self._force is None:
@@ -678,7 +651,7 @@ class Live:
         compiled = await self._checker.compile(data)
         if isinstance(compiled, Problems):
             return refusal("invalid", "routes.yaml has problems", "", compiled.lines)
-        return await asyncio.to_thread(plan, self._now, compiled, self._facts(compiled.table.safety))
+        return await asyncio.to_thread(plan, self._now, compiled, self._facts(compiled.table))
 
     async def difference(self, first: int, second: int) -> Difference | Refusal:
         """Exactly what differs between two revisions."""
@@ -723,10 +696,10 @@ class Live:
             orders, gone = supersede(then(self._orders), compiled.table)
             decided = self._decide(compiled, good.text, orders, who, Changes(compared.lines, superseded=gone))
             if decided is not None and before is not None and who.source != "expiry":
-                judged = self._judged(decided, who)
-                if isinstance(judged, Refusal):
-                    return self._with_places(judged, compiled.table)
-                decided = judged
+                allowed = self._allowed(decided, who)
+                if isinstance(allowed, Refusal):
+                    return with_places(allowed, compiled.table, self._file_name)
+                decided = allowed
             file = file or self._file_after(compiled.table, fresh=decided is not None and before is not None)
             if decided is None:
                 self._force = replace(self._now, compiled=compiled, text=good.text)  # comments may have moved
@@ -768,10 +741,10 @@ class Live:
             if placed.already:
                 saving = self._recorder.begin(self._write(), keep=True) if self._recorder.dirty else None
             else:
-                judged = self._judged(self._decide_order(who, placed), who)
-                if isinstance(judged, Refusal):
-                    return self._objected(who, self._with_allowed(judged, who, again))
-                step = judged
+                allowed = self._allowed(self._decide_order(who, placed), who, again)
+                if isinstance(allowed, Refusal):
+                    return self._objected(who, allowed)
+                step = allowed
                 saving = self._recorder.begin(self._write_of(step), keep=at_once)
                 if not at_once and not await self._recorder.saved(saving):
                     return self._objected(who, not_recorded())
@@ -805,6 +778,23 @@ class Live:
             return None
         detail = f"revision {expected} was expected, but {self.revision} is in force"
         return refusal("stale-revision", detail, "look at what changed and decide again")
+
+    def _allowed(self, step: Decided, who: Who, again: Callable[[int], Place] | None = None) -> Decided | Refusal:
+        """The step, if the safety rules let it pass."""
+        if not step.changed:
+            return step
+        facts = self._facts(step.force.table)
+        answer = judged(step, who, facts)
+        if isinstance(answer, Decided) or again is None:
+            return answer
+        return with_allowed(answer, largest(self._now, again, self._stamp(who), facts, who))
+
+    def _facts(self, table: Table) -> Facts:
+        return self._witness.facts(table.safety, self._now, self._history.values())
+
+    @property
+    def _file_name(self) -> str:
+        return self.source.path.rpartition("/")[2]
 
     def _decide_order(self, who: Who, placed: Placed) -> Decided:
         adopted = (who.hold,) if who.hold else ()
@@ -858,87 +848,6 @@ class Live:
         if len(self._history) > REMEMBERED:
             del self._history[min(self._history)]
         self._fleet.aim(step.target)
-
-    # -- the safety rules ---------------------------------------------------------------------------
-
-    def _judged(self, step: Decided, who: Who) -> Decided | Refusal:
-        """The step, if the rules allow it or somebody has overridden them; on record then."""
-        changed = step.changed
-        if not changed:
-            return step
-        table = step.force.table
-        found = check(table, step.force.orders, changed, self._facts(table.safety))
-        against = tuple(violation for violation in found if violation.rule not in who.override)
-        if not against:
-            return with_overridden(step, found, who) if found else step
-        rules = ", ".join(dict.fromkeys(str(violation.rule) for violation in against))
-        detail = at_most(tuple(map(str, against)), LOGGED)
-        instead = f"or override {rules} by name, with a reason"
-        return replace(refusal("safety", "; ".join(detail), instead, tuple(map(str, against))), violations=against)
-
-    def _with_allowed(self, refused: Refusal, who: Who, again: Callable[[int], Place] | None) -> Refusal:
-        """The refusal, with the largest weight that would pass."""
-        allowed = None if again is None else self._largest(again, who)
-        if allowed is None:
-            return replace(refused, instead=refused.instead.removeprefix("or "))
-        said = f"a weight of {percent(allowed)} would be allowed, {refused.instead}"
-        return replace(refused, instead=said, allowed=allowed)
-
-    def _largest(self, again: Callable[[int], Place], who: Who) -> int | None:
-        """In whole percent; what is allowed only becomes more as the share becomes less."""
-        facts = self._facts(self.table.safety)
-
-        def passes(points: int) -> bool:
-            placed = again(points * PPM // 100)(self.table, self._orders, self._stamp(who))
-            if isinstance(placed, Objection):
-                return False
-            state = effective(self.table, placed.orders)
-            changed = steps((self.table, self.state), (self.table, state))
-            return not check(self.table, placed.orders, changed, facts, who.override)
-
-        if not passes(0):
-            return None
-        low, high = 0, 101
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if passes(middle) else (low, middle)
-        return low * PPM // 100 or None
-
-    def _facts(self, safety: Safety | None) -> Facts:
-        now = self._clock.now()
-        weekday, minute = self._local(now, safety.timezone) if safety and safety.windows else (0, 0)
-        rises = self._rises(now - safety.max_rise_span) if safety and safety.max_rise is not None else ()
-        return Facts(now, weekday, minute, self._traffic.recent(), rises)
-
-    def _rises(self, since: float) -> tuple[Rise, ...]:
-        """How far each route stands above its lowest share since then.
-
-        So a rollback and its resume do not add up, however often; a route that was new has not risen, it began.
-        """
-        shares = self._now.shares()
-        lowest: dict[str, int] = {}
-        for revision in self._history.values():
-            if revision.at > since:
-                for route in revision.changes.routes:
-                    known = [share for share in (route.before, route.after) if share is not None]
-                    lowest[route.name] = min(lowest.get(route.name, PPM), *known)
-        at = self._clock.now()
-        return tuple(
-            Rise(name, shares[name] - share, at) for name, share in lowest.items() if shares.get(name, 0) > share
-        )
-
-    @property
-    def _file_name(self) -> str:
-        return self.source.path.rpartition("/")[2]
-
-    def _with_places(self, refused: Refusal, table: Table) -> Refusal:
-        """A file's violations, each with the line of its route."""
-        lines = {route.name: route.line for route in table.routes}
-        problems = tuple(
-            f"{self._file_name}:{lines[one.route]}:1: {one}" if lines.get(one.route) else f"{self._file_name}: {one}"
-            for one in refused.violations
-        )
-        return replace(refused, problems=problems, instead=refused.instead.removeprefix("or "))
 
     # -- the store ----------------------------------------------------------------------------------
 
@@ -1061,59 +970,6 @@ class Live:
             EventName.REFUSED, path=self.source.path, code=refused.code, detail=refused.detail, problems=problems
         )
         return refused
-
-
-# ------------------------------------------------------------------------------------------------- questions
-
-
-def _placing(kind: Kind, scope: Scope, share: int, side: Side | None) -> Place:
-    """The decision about an order of this kind."""
-
-    def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
-        match kind:
-            case Kind.WEIGHT:
-                return place_weight(table, orders, scope, share, stamp)
-            case Kind.ROLLBACK:
-                return place_rollback(table, orders, scope, stamp)
-            case Kind.PIN:
-                return place_pin(table, orders, scope, side or Side.LEGACY, stamp)
-            case Kind.CAP:
-                return place_cap(table, orders, scope, share, stamp)
-            case Kind.FREEZE:
-                return place_freeze(table, orders, scope, stamp)
-            case Kind.DRAIN:
-                return place_drain(table, orders, scope.name, stamp)
-
-    return place
-
-
-def _bad_times(kind: Kind, lasts: float | None, trial: float | None) -> Refusal | None:
-    given = [seconds for seconds in (lasts, trial) if seconds is not None]
-    if len(given) > 1:
-        instead = "say how long it lasts, or within which time it has to be confirmed"
-        return refusal("invalid", "an order that is on trial ends with the trial", instead)
-    if kind is Kind.ROLLBACK and trial is not None:
-        instead = "give it without a trial; time alone never moves traffic forward"
-        return refusal("invalid", "a rollback needs no confirmation and never ends by itself", instead)
-    if any(not 0 < seconds <= LONGEST for seconds in given):
-        return refusal("invalid", "an order lasts longer than nothing and at most a year", "give a time such as 2h")
-    return None
-
-
-def _bad_override(who: Who) -> Refusal | None:
-    known = [*map(str, Rule), REMOVAL]
-    for rule, reason in who.override.items():
-        if rule not in known:
-            return refusal("invalid", f"there is no safety rule {rule!r}", f"the rules are {', '.join(known)}")
-        if not reason.strip():
-            return refusal("invalid", f"overriding {rule} needs a reason", "say why, for those who read the history")
-    return None
-
-
-def _reasonless(reason: str) -> Refusal | None:
-    if reason.strip():
-        return None
-    return refusal("invalid", "a change needs a reason", "say why, for those who read the history at 3 a.m.")
 
 
 def _ending(order: Order) -> str:
