@@ -32,6 +32,7 @@ def status(found: Json, style: Style, now: float) -> Iterator[str]:
     yield from _routes(found["routes"], style)
     yield ""
     yield from _workers(found, style, now)
+    yield from _exercised(found, now)
 
 
 def _headline(found: Json) -> str:
@@ -163,6 +164,16 @@ def _workers(found: Json, style: Style, now: float) -> Iterator[str]:
         else:
             seen = f", last heard of {ago(worker['last_seen'], now)}" if worker["last_seen"] else ""
             yield line + style.bad(f"NOT CONNECTED{seen}")
+
+
+def _exercised(found: Json, now: float) -> Iterator[str]:
+    """A rollback that nobody has tried for weeks is one that nobody should trust."""
+    last = found.get("exercised")
+    if last is None:
+        yield "  rollback was not exercised lately: try `strangler drill ROUTE`"
+    else:
+        why = f": {plain(last['reason'])}" if last["reason"] else ""
+        yield f"  rollback last exercised {ago(last['at'], now)} ({last['order']}, {plain(last['actor'])}{why})"
 
 
 # -- what was ----------------------------------------------------------------------------------------------------------

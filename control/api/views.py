@@ -5,7 +5,7 @@ Shares leave the house as percent (`37.42`); parts per million stay inside.  Tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from router.live import Live, Revision, RouteChange, WorkerState
 Json = dict[str, Any]
 
 _DIFF_LINES: Final = 1000
+_LOOKED_BACK: Final = 200
+"""Revisions among which the last rollback is looked for."""
 _WRITABLE: Final = 100
 """Ppm in the smallest step of a weight that people can write (0.01 %)."""
 
@@ -239,6 +241,7 @@ def status_view(live: Live, rates: Mapping[str, Rate]) -> Json:
         "persisted": live.persisted,
         "source": source_view(live.source),
         "orders": [order_view(order) for order in live.orders],
+        "exercised": exercised_view(live.history(_LOOKED_BACK)),
         "workers": [worker_view(worker, live) for worker in live.workers()],
         "traffic": {
             "requests_per_second": requests_per_second(total),
@@ -247,6 +250,17 @@ def status_view(live: Live, rates: Mapping[str, Rate]) -> Json:
         },
         "routes": list(route_views(live.table, live.state, live.orders, rates)),
     }
+
+
+def exercised_view(newest_first: Iterable[Revision]) -> Json | None:
+    """When a rollback was given or lifted last, in a drill or in earnest; None: not lately."""
+    for revision in newest_first:
+        if revision.changes.order.startswith(Kind.ROLLBACK.prefix):
+            return {"at": revision.at, "order": revision.changes.order, "actor": revision.actor} | {
+                "reason": revision.reason,
+                "revision": revision.number,
+            }
+    return None
 
 
 def explanation_view(found: Explanation) -> Json:

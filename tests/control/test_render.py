@@ -75,7 +75,15 @@ def test_a_status_reads_from_trouble_to_workers() -> None:
         "workers",
         "  0  pid 71  revision 13  confirmed",
         "  1  pid 72  revision 12  NOT CONNECTED, last heard of 5 s ago",
+        "  rollback was not exercised lately: try `strangler drill ROUTE`",
     ]
+
+
+def test_a_status_says_when_a_rollback_was_exercised_last() -> None:
+    """In a drill or in earnest, by whom and why."""
+    last = {"at": NOW - 7200, "order": "R-9", "actor": "kim", "reason": "drill", "revision": 11}
+    lines = list(render.status(STATUS | {"exercised": last}, WIDE, NOW))
+    assert "  rollback last exercised 2 h ago (R-9, kim: drill)" == lines[-1]
 
 
 def test_a_refused_file_and_an_unrecorded_state_are_shouted() -> None:
