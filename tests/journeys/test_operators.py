@@ -230,3 +230,131 @@ def test_a_site_is_rolled_back_also_where_it_is_the_only_one(services: dict[str,
         assert strangler(router, "rollback", "--site", "pangyo", "--reason", "fire").returncode == 0
         assert side(router, "/v1/search", "u") == "legacy"
         assert asked(router, "explain", "GET", "/v1/search", "-H", "X-User-Id: u")["reason"] == "site-rollback"
+
+
+SAFE = ROUTES + "safety: {{max_step: 60}}\n"
+
+
+def test_a_night_of_orders(services: dict[str, int]) -> None:
+    """Trial, cap, freeze, pin, rollback, a refused way back, bake, restore: each does what it says."""
+    with Router(SAFE.format(**services), workers=2) as router:
+        declared = {user: side(router, "/v1/products/7", user) for user in USERS}
+
+        # A trial that nobody confirms is taken back; one that is confirmed stays.
+        done = strangler(router, "weight", "product", "90", "--reason", "try", "--confirm-within", "1s")
+        assert done.returncode == 0, done.stderr
+        assert "ON TRIAL" in done.stdout
+        assert declared != {user: side(router, "/v1/products/7", user) for user in USERS}
+        until(lambda: not asked(router, "orders")["orders"])
+        assert declared == {user: side(router, "/v1/products/7", user) for user in USERS}
+        strangler(router, "weight", "product", "90", "--reason", "try", "--confirm-within", "1h")
+        assert strangler(router, "confirm", "W-2", "--reason", "looks fine").returncode == 0
+        raised = {user: side(router, "/v1/products/7", user) for user in USERS}
+
+        # A cap lowers, a freeze lets nothing rise, a pin moves everybody.
+        assert strangler(router, "cap", "--group", "catalog", "0", "--reason", "sale", "--for", "1h").returncode == 0
+        assert {"legacy"} == {side(router, "/v1/products/7", user) for user in USERS}
+        assert strangler(router, "freeze", "--all", "--reason", "night").returncode == 0
+        done = strangler(router, "resume", "C-3", "--reason", "over")
+        assert done.returncode == 1
+        assert "frozen: product (routes.yaml:10): F-4 (all, " in done.stderr
+        assert strangler(router, "resume", "F-4", "--reason", "morning").returncode == 0
+        done = strangler(router, "resume", "C-3", "--reason", "over")
+        assert done.returncode == 1  # search would jump back to 100 %
+        assert "max-step: ANY /v1/search (routes.yaml:11): 0 % to 100 % is more than 60 points at once" in done.stderr
+        again = ("resume", "C-3", "--reason", "over", "--override", "max-step")
+        assert strangler(router, *again).returncode == 0
+        assert raised == {user: side(router, "/v1/products/7", user) for user in USERS}
+        assert (
+            strangler(
+                router, "pin", "ANY /v1/carts", "new", "--reason", "partners", "--override", "max-step"
+            ).returncode
+            == 0
+        )
+        assert {"new"} == {side(router, "/v1/carts", user) for user in USERS}
+
+        # What was raised goes back, proven from traffic; the way back is as long as the rules allow.
+        found = asked(router, "rollback", "--since", "1h", "--reason", "prices look odd")
+        assert {"R-6", "R-7"} == {each["order"]["id"] for each in found["rollbacks"]}
+        assert (0, 0) == (found["proof"]["new_side"]["answered_per_second"], found["proof"]["new_side"]["in_flight"])
+        paths = ("/v1/products/7", "/v1/search", "/v1/carts")
+        assert {"legacy"} == {side(router, path, user) for user in USERS for path in paths}
+        for order in ("R-6", "R-7"):
+            assert strangler(router, "resume", order, "--reason", "mended").returncode == 1
+            again = ("resume", order, "--reason", "mended", "--override", "max-step")
+            assert strangler(router, *again).returncode == 0
+
+        # What proved itself belongs into the file: one line changes, and nobody moves.
+        before = router.config.read_text()
+        done = strangler(router, "bake", str(router.config))
+        assert done.returncode == 0, done.stderr
+        assert "cleared: W-2, the file says it now" in done.stdout
+        assert before.replace("weight: 50", "weight: 90") == router.config.read_text()
+        assert raised == {user: side(router, "/v1/products/7", user) for user in USERS}
+        assert ["P-5"] == [order["id"] for order in asked(router, "orders")["orders"]]
+
+        # And back to the evening before, through the rules.
+        assert strangler(router, "restore", "1", "--reason", "as it was").returncode == 0
+        assert declared == {user: side(router, "/v1/products/7", user) for user in USERS}
+        assert [] == asked(router, "orders")["orders"]
+        history = asked(router, "history", "--limit", "100")["revisions"]
+        assert list(range(len(history), 0, -1)) == [revision["revision"] for revision in history]
+
+
+def test_watching_shows_a_rollback_as_it_happens(router: Router) -> None:
+    """Also after control was killed: the stream is opened again."""
+    command = [sys.executable, "-u", "-m", "control", "watch", "--json", "--admin"]
+    command += [f"http://127.0.0.1:{router.admin_port}"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watcher:
+        assert watcher.stdout is not None
+        try:
+            assert "hello" == json.loads(watcher.stdout.readline())["event"]
+            strangler(router, "rollback", "product", "--reason", "first")
+            _until_event(watcher.stdout, "order.accepted", "R-1")
+            os.kill(json.loads((router.state / "run.json").read_text())["control"], signal.SIGKILL)
+            _until_event(watcher.stdout, "hello", None)
+            strangler(router, "resume", "R-1", "--reason", "second")
+            _until_event(watcher.stdout, "order.lifted", "R-1")
+        finally:
+            watcher.terminate()
+
+
+def _until_event(lines: Any, name: str, order: str | None) -> None:
+    """The test's own time limit ends it when the event never comes."""
+    for line in lines:
+        event = json.loads(line)
+        if event["event"] == name and event.get("order") == order:
+            return
+    raise AssertionError(f"the stream ended without {name}")
+
+
+def test_a_graded_return_moves_people_back_step_by_step(router: Router) -> None:
+    """While it runs the new side only loses users; at its end it has none, and no cap is left."""
+    sides: list[int] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            sides.append(sum(side(router, "/v1/search", user) == "new" for user in USERS))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        until(lambda: sides)
+        done = strangler(router, "rollback", "--group", "catalog", "--over", "2s", "--reason", "cold")
+    finally:
+        stop.set()
+        looking.join()
+    assert done.returncode == 0, done.stderr
+    assert "step 4 of 4: the rollback itself" in done.stdout
+    assert sides == sorted(sides, reverse=True)
+    assert len(USERS) == sides[0]
+    shares = [
+        route["after"]
+        for revision in reversed(asked(router, "history")["revisions"])
+        for route in asked(router, "show", str(revision["revision"]))["routes"]
+        if route["name"] == "ANY /v1/search"
+    ]
+    assert [100, 75, 50, 25, 0] == shares
+    assert 0 == sum(side(router, "/v1/search", user) == "new" for user in USERS)
+    assert ["rollback"] == [order["kind"] for order in asked(router, "orders")["orders"]]
