@@ -24,9 +24,11 @@ from typing import Any
 
 import pytest
 
+from control.emergency import tell
 from control.options import Options
 from control.stores.sqlite import SqliteStore
-from router.core.orders import effective
+from router.core.hold import Hold
+from router.core.orders import Reach, Scope, effective
 from router.ports import AuditEntry, Revision, Saved
 from router.sources.yaml_file import load_table
 from tests.journeys.rig import ROOT
@@ -155,6 +157,8 @@ class Campaign:
         self._chance = chance
         self.said: dict[str, tuple[int, str]] = {}
         """By reason: revision, and the order's id, of each change that was acknowledged and new."""
+        self.held: set[str] = set()
+        """The reasons of what the workers were told past control."""
         self.unknown = 0
         self.reloads = 0
 
@@ -162,7 +166,9 @@ class Campaign:
         for number in range(CHANGES):
             if self._chance.random() < 0.2:
                 threading.Timer(self._chance.uniform(0, 0.05), self._mortals.kill).start()
-            if number % 10 == 9:
+            if number % 20 == 4:
+                self._hold(number)
+            elif number % 10 == 9:
                 self._reload(self._chance.randrange(0, 100))
             else:
                 self._order(f"change {number}")
@@ -191,6 +197,13 @@ class Campaign:
                 self.said[reason] = (answer[1]["revision"], answer[1]["order"]["id"])
         else:
             assert answer[0] in {404, 409}, answer  # a resume of what an unknown change had lifted
+
+    def _hold(self, number: int) -> None:
+        """Past control, whether there is one or not: both workers hold, under a scope that nobody else uses."""
+        scope = Scope(Reach.ROUTE, self._chance.choice(NAMES) + "*" * (number + 1))
+        hold = Hold(f"E-{number:04}", scope, f"change {number}", "kim", time.time())
+        assert all(word.ms is not None for word in tell(self._mortals.state, hold)), SEED
+        self.held.add(hold.reason)
 
     def _reload(self, weight: int) -> None:
         beside = self._mortals.config.with_suffix(".new")
@@ -232,6 +245,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_applied(
     campaign.run()
     mortals.stop_file.touch()
     mortals.kill()
+    until(lambda: not list((mortals.state / "holds").glob("E-*")), 30)
     until(lambda: WORKERS == mortals.read("/readyz")["workers"]["confirmed"], 30)
     in_force = {route["name"]: route["effective"] for route in mortals.read("/api/v1/routes")["routes"]}
     now = mortals.read("/readyz")["revision"]
@@ -242,6 +256,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_applied(
         assert reason in by_reason, (SEED, reason, number)
         found = by_reason[reason]
         assert (number, order) == (found.number, found.changes.order), (SEED, reason)
+    assert campaign.held == {one.reason for one in revisions if one.source == "emergency"}, SEED
     numbers = sorted(revision.number for revision in revisions)
     assert len(numbers) == len(set(numbers))
     assert numbers[-1] == now, SEED
@@ -264,6 +279,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_applied(
     assert len(campaign.said) >= 50, (SEED, campaign.said)
     figure(
         "kill -9 of control at random instants during 200 changes",
-        f"{deaths} deaths, {len(campaign.said)} acknowledged, {campaign.unknown} unknown, {campaign.reloads} reloads: "
+        f"{deaths} deaths; {len(campaign.said)} acknowledged, {campaign.unknown} unknown, {campaign.reloads} reloads, "
+        f"{len(campaign.held)} past control: "
         f"nothing lost, nothing half applied; {took:.0f} s",
     )
