@@ -3,7 +3,8 @@
 Sending a request a second time is safe when nothing of an answer has reached the client, the body can be sent again,
 and either nothing of the request was delivered or the method (or the route) is idempotent (RFC 9110 section 9.2.2).
 Falling back to legacy follows the same rule plus the route's policy.  A budget keeps repeats from becoming a storm
-on whatever is still alive; when it, or the rule, says no, the client gets what there is: the original answer.
+on whatever is still alive; when it, or the rule, says no, the client gets what there is: the original answer.  Only
+requests that were delivered count against it: one that found no connection is work for one side, not for two.
 
 What a fallback hides from the client still counts as the new side's error: counting is the caller's last step and
 looks at the first try.
@@ -99,7 +100,7 @@ def after_failure(stage: Stage, what: Try) -> Next:
         return Next.TELL
     if what.stale and what.tries < MAX_TRIES:
         return Next.AGAIN
-    if not what.in_budget:
+    if what.delivered and not what.in_budget:
         return Next.TELL
     if stage is Stage.CONNECT and what.other_endpoint and what.tries < MAX_TRIES:
         return Next.AGAIN

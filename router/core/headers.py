@@ -158,6 +158,10 @@ def _field(line: bytes, kinds: dict[bytes, Kind], subject_names: Collection[byte
             kind = Kind.DROP
     elif kind is Kind.CONNECTION and value.lower() == b"keep-alive":
         kind = Kind.KEEP_ALIVE_TOKENS
+    elif kind is Kind.LENGTH:
+        value = value.lstrip(b"0") or value[-1:]
+    elif kind is Kind.CODING and value.lower() == b"chunked":
+        value = b"chunked"
     return Field(kind, name, value, sent + b": " + value if value else sent + b":")
 
 

@@ -42,8 +42,8 @@ FORWARDING = {
     "X-Forwarded-Proto": "http",
     "X-Forwarded-Host": HOST,
     "Via": "1.1 strangler",
-    "X-Request-Id": "r-1",
 }
+"""What the router adds, and where: behind all that came."""
 NOT_COMPARED = {"date", "connection", "keep-alive", "transfer-encoding", "content-length", "via"}
 OURS = {"x-strangler-side", "x-strangler-route", "x-request-id"}
 
@@ -68,7 +68,7 @@ class Case:
 
     @property
     def framing(self) -> dict[str, str]:
-        """Sent last, where the router puts its own."""
+        """Sent in the middle, where the router leaves it."""
         if self.pieces:
             return {"Transfer-Encoding": "chunked"}
         needed = self.body is not None or self.method in {"POST", "PUT", "PATCH"}
@@ -152,7 +152,7 @@ def asked(port: int, case: Case, more: dict[str, str]) -> tuple[Said, list[tuple
     """What is compared, and the router's own headers."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
         body = iter(case.pieces) if case.pieces else case.body
-        headers = {"Host": HOST, **case.headers, **more, **case.framing}
+        headers = {"Host": HOST, **case.framing, **case.headers, **more}
         connection.request(case.method, case.path, body, headers, encode_chunked=bool(case.pieces))
         answer = connection.getresponse()
         return said(answer, answer.read()), [each for each in answer.getheaders() if each[0].lower() in OURS]
@@ -171,8 +171,8 @@ def said(answer: http.client.HTTPResponse, body: bytes) -> Said:
 def test_the_answer_through_the_router_is_the_answer_of_the_side(services: Services, case: Case, side: str) -> None:
     """Status, reason, all headers in their order, and the body are the same as when that side is asked directly."""
     router, ports, users = services
-    user = {"X-User-Id": users[side]}
-    through, ours = asked(router.port, case, user | {"X-Request-Id": "r-1"})
+    user = {"X-Request-Id": "r-1", "X-User-Id": users[side]}
+    through, ours = asked(router.port, case, user)
     assert side == dict(ours)["X-Strangler-Side"]
     direct, _ = asked(ports[side], case, user | FORWARDING)
     assert direct == through

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from router.core.attempt import IDEMPOTENT, Next, Stage, Try, after_failure, after_status
 from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide, place_at_site
-from router.core.headers import BadField, bare_host, tokens
+from router.core.headers import BadField, bare_host, tokens, without
 from router.core.model import PPM, DotRule, Side
 from router.core.split import bucket, subject
 from router.core.template import has_dots, normalise
@@ -41,7 +41,6 @@ _HEAD: Final = b"HEAD"
 _OPTIONS: Final = b"OPTIONS"
 _WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 """Methods whose requests say that they have no body (RFC 9110 section 8.6)."""
-_REQUEST_ID_MOST: Final = 128
 _LEGACY: Final = Side.LEGACY
 _NEW: Final = Side.NEW
 
@@ -117,8 +116,7 @@ class Exchange:
         self.started = perf_counter()
         self.snapshot: Snapshot = plane.snapshot
         self.keep_alive: bool = request.keep_alive
-        given = request.request_id
-        self.request_id: bytes = given if given and len(given) <= _REQUEST_ID_MOST else plane.next_request_id()
+        self.request_id: bytes = request.request_id or plane.next_request_id()
         self.entry: RouteEntry = self.snapshot.unlisted
         length = request.length
         if length:
@@ -154,7 +152,7 @@ class Exchange:
         path = request.target.partition(b"?")[0]
         if path[:1] != b"/":
             return snapshot.unlisted
-        if b"%" in path:
+        if b"%" in path or not path.isascii():
             path = normalise(path)
         segments = path[1:].split(b"/")
         if b"/." in path and has_dots(segments):
@@ -277,11 +275,9 @@ class Exchange:
         lines = [request.first_line]
         lines += request.lines
         lines += self._client.forwarding_lines(request)
-        lines.append(b"X-Request-Id: " + self.request_id)
-        length = request.length
-        if length:
-            lines.append(b"Transfer-Encoding: chunked" if length < 0 else b"Content-Length: %d" % length)
-        elif request.method in _WITH_BODY:
+        if not request.request_id:
+            lines.append(b"X-Request-Id: " + self.request_id)
+        if not request.sized and request.method in _WITH_BODY:
             lines.append(b"Content-Length: 0")
         if request.upgrade:
             lines.append(b"Connection: Upgrade\r\nUpgrade: " + request.upgrade)
@@ -383,7 +379,7 @@ class Exchange:
         """Bytes from the upstream that holds this exchange."""
         if self.tunnel:
             self._client.transport.write(data)
-            self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.tunnel_idle)
+            self._tunnel_moved()
         elif self._answer is None:
             self._seen_answer = True
             self._answer_head(data)
@@ -476,13 +472,15 @@ class Exchange:
     def _frame_answer(self, answer: Answer, lines: list[bytes]) -> None:
         """The line that tells the client where the body ends; HTTP/1.0 knows no chunks, so there the end tells."""
         if answer.length >= 0:
-            if not answer.bodiless:
-                lines.append(b"Content-Length: %d" % answer.length)
-        elif self.request.minor:
+            return  # a Content-Length stands among the lines
+        if self.request.minor:
             self._chunk_answer = True
-            lines.append(b"Transfer-Encoding: chunked")
+            if answer.length == UNTIL_CLOSE:
+                lines.append(b"Transfer-Encoding: chunked")
         else:
             self.keep_alive = False
+            if answer.length == CHUNKED:
+                lines[:] = without(lines, {b"transfer-encoding"})
 
     def _say_how_it_ends(self, lines: list[bytes]) -> None:
         """Decide whether the client may send another request on this connection, and say so."""
@@ -545,8 +543,10 @@ class Exchange:
         """The client takes more of the answer."""
         if self._connection is not None:
             self._connection.transport.resume_reading()
-        idle = self.snapshot.settings.limits.tunnel_idle if self.tunnel else self.entry.idle_timeout
-        self._client.wait_until(self.plane.wheel.now + idle)
+        if self.tunnel:
+            self._tunnel_moved()
+        else:
+            self._client.wait_until(self.plane.wheel.now + self.entry.idle_timeout)
 
     def _complete(self, surplus: bytes) -> None:
         """The answer is whole.  The connection is fit for another exchange only if the request was sent whole too."""
@@ -582,18 +582,25 @@ class Exchange:
         lines += [b"X-Request-Id: " + self.request_id, b"", rest]
         self.tunnel = True
         client.transport.write(b"\r\n".join(lines))
+        self._tunnel_moved()
         client.tunnelled(self)
-        client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.tunnel_idle)
 
     def tunnel_data(self, data: bytes) -> None:
         """Bytes from the client of a tunnel."""
         if self._connection is not None:
             self._connection.transport.write(data)
-            self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.tunnel_idle)
+            self._tunnel_moved()
+
+    def _tunnel_moved(self) -> None:
+        """A tunnel may idle for long; one of whose ends has said its last, only as long as a body may stall."""
+        limits = self.snapshot.settings.limits
+        half = self._tunnel_client_eof or self._tunnel_upstream_eof
+        self._client.wait_until(self.plane.wheel.now + (limits.body_stall if half else limits.tunnel_idle))
 
     def tunnel_client_eof(self) -> None:
         """The client has said its last; the upstream may go on."""
         self._tunnel_client_eof = True
+        self._tunnel_moved()
         if self._connection is None or self._tunnel_upstream_eof:
             self._client.close()
         else:
@@ -605,6 +612,7 @@ class Exchange:
         """The upstream has said its last.  True keeps the other direction open."""
         if self.tunnel:
             self._tunnel_upstream_eof = True
+            self._tunnel_moved()
             if self._tunnel_client_eof:
                 self._client.close()
                 return False
@@ -737,8 +745,9 @@ class Exchange:
         self._dispatch()
 
     def _count_repeat(self) -> None:
+        """Every repeat is counted; only what was delivered before counts against the budget."""
         self.plane.bump(WorkerSlot.RETRIES)
-        if not self._repeating:
+        if self._sent and not self._repeating:
             self._repeating = True
             self.plane.repeats += 1
 

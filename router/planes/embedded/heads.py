@@ -57,7 +57,10 @@ _HOST: Final = Kind.HOST
 _SUBJECT: Final = Kind.SUBJECT
 _KEEP_ALIVE: Final = Kind.KEEP_ALIVE_TOKENS
 _DATE: Final = Kind.DATE
-_EXPECT: Final = Kind.EXPECT
+_IN_PLACE: Final = frozenset({Kind.EXPECT, Kind.LENGTH, Kind.CODING, Kind.REQUEST_ID})
+"""Lines with a meaning for the router that are sent on where they stand."""
+_REQUEST_ID_MOST: Final = 128
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _LENGTH: Final = Kind.LENGTH
 
 
@@ -96,6 +99,8 @@ class Request:
     override_token: bytes = b""
     upgrade: bytes = b""
     """The protocol of a WebSocket upgrade, else empty."""
+    sized: bool = False
+    """The lines say how long the body is."""
     trailers_wanted: bool = False
     last_hop: bool = False
     """Max-Forwards is 0 on OPTIONS or TRACE: the router itself has to answer."""
@@ -283,7 +288,7 @@ def _sort_request_lines(
             if special is None:
                 special = {}
             special.setdefault(kind, []).append(field)
-            if kind is _EXPECT and request.minor:
+            if kind in _IN_PLACE:
                 kept.append(line)
     request.named = named
     request.host = _authority(authority, host, request)
@@ -310,13 +315,25 @@ def _apply(special: dict[Kind, list[Field]], request: Request) -> None:
         _connection(connection, special, request)
     request.forwarded_proto = _last(get(Kind.FORWARDED_PROTO))
     request.forwarded_host = _last(get(Kind.FORWARDED_HOST))
-    request.request_id = _last(get(Kind.REQUEST_ID))
+    if fields := get(Kind.REQUEST_ID):
+        _request_id(fields, request)
+    if not request.minor and Kind.EXPECT in special:  # 100 Continue is not for HTTP/1.0
+        request.lines = without(request.lines, {b"expect"})
     request.override = _last(get(Kind.OVERRIDE)).lower()
     request.override_token = _last(get(Kind.OVERRIDE_TOKEN))
     if fields := get(Kind.FORWARDED_FOR):
         request.forwarded_for = b", ".join(field.value for field in fields if field.value)
     if fields := get(Kind.MAX_FORWARDS):
         _max_forwards(fields[-1], request)
+
+
+def _request_id(fields: list[Field], request: Request) -> None:
+    """One that is fit to be passed on is kept; otherwise the router makes one."""
+    value = fields[0].value
+    if len(fields) == 1 and value and len(value) <= _REQUEST_ID_MOST:
+        request.request_id = value
+    else:
+        request.lines = without(request.lines, {b"x-request-id"})
 
 
 def _max_forwards(field: Field, request: Request) -> None:
@@ -342,10 +359,12 @@ def _body(lengths: list[Field], codings: list[Field], request: Request) -> None:
             raise BadField("Transfer-Encoding in HTTP/1.0")
         _only_chunked([field.value for field in codings])
         request.length = CHUNKED
+        request.sized = True
     elif lengths:
         if len(lengths) > 1:
             raise BadField("more than one Content-Length")
         request.length = content_length(lengths[0].value)
+        request.sized = True
 
 
 def _only_chunked(values: list[bytes]) -> None:
@@ -410,6 +429,7 @@ def parse_answer(  # noqa: C901  # one pass over the lines, with one branch for 
         kind = field.kind
         line = field.line  # as it is sent on
         if kind is _LENGTH:
+            kept.append(line)
             lengths = [field.value] if lengths is None else [*lengths, field.value]
         elif kind is _DATE:
             answer.dated = True
@@ -419,6 +439,7 @@ def parse_answer(  # noqa: C901  # one pass over the lines, with one branch for 
         elif kind is _PASS:
             kept.append(line)
         elif kind is Kind.CODING:
+            kept.append(line)
             codings = [field.value] if codings is None else [*codings, field.value]
         elif kind is Kind.CONNECTION:
             connection = [field.value] if connection is None else [*connection, field.value]
@@ -462,6 +483,8 @@ def _answer_length(lengths: list[bytes] | None, codings: list[bytes] | None, ans
     answer.bodiless = method == b"HEAD" or status in _BODILESS or status < 200
     if not answer.bodiless:
         return length
-    if length >= 0 and status >= 200 and status != 204:
-        answer.lines.append(b"Content-Length: %d" % length)
+    if status < 200 or status == 204:
+        answer.lines = without(answer.lines, _FRAMING)
+    elif length == CHUNKED:
+        answer.lines = without(answer.lines, {b"transfer-encoding"})
     return 0

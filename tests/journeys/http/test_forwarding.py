@@ -7,11 +7,21 @@ import re
 import pytest
 
 from tests.journeys.http.claims import OK, cases, forwarded, own_answer, refused
+from tests.journeys.http.conftest import listening
 from tests.journeys.http.stage import Stage
 from tests.journeys.http.wire import Request
+from tests.journeys.rig import Router
 
 pytestmark = pytest.mark.usefixtures("own")
 
+RAW_TARGETS = """
+version: 1
+upstreams: {{scripted: {{endpoints: [http://127.0.0.1:{port}]}}}}
+legacy: scripted
+http: {{non_ascii_target: true}}
+routes:
+  - {{path: "/%EC%83%81%ED%92%88/{{id}}", name: wares}}
+"""
 IMF_DATE = re.compile(rb"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\Z")
 
 
@@ -103,6 +113,35 @@ def test_a_useless_request_id_becomes_one_useful_one(stage: Stage, case: bytes) 
     assert values[0]
 
 
+@cases(
+    {
+        "a length": (b"content-LENGTH", b"2", b"2", b"ok", b"ok"),
+        "a length with zeros": (b"content-length", b"002", b"2", b"ok", b"ok"),
+        "a length of 0": (b"CONTENT-Length", b"0", b"0", b"", b""),
+        "chunks": (b"transfer-ENCODING", b"Chunked", b"chunked", b"2\r\nok\r\n0\r\n\r\n", b"ok"),
+    }
+)
+def test_the_line_that_tells_the_length_keeps_its_place_and_case(
+    stage: Stage, case: tuple[bytes, bytes, bytes, bytes, bytes]
+) -> None:
+    """In both directions; only its value has one spelling."""
+    name, given, sent, wire, body = case
+    head = b"A: 1\r\n" + name + b": " + given + b"\r\nb: 2\r\n\r\n" + wire
+    outcome = stage.play(b"POST / HTTP/1.1\r\nHost: a\r\n" + head, [b"HTTP/1.1 200 OK\r\n" + head], methods=("POST",))
+    lines = [(b"A", b"1"), (name, sent), (b"b", b"2")]
+    assert ([(b"Host", b"a"), *lines], body) == (list(outcome.request.fields[:4]), outcome.request.body)
+    assert (lines, body) == (list(outcome.answer.fields[:3]), outcome.answer.body)
+    for fields in (outcome.request.fields, outcome.answer.fields):
+        assert 1 == len([key for key, _ in fields if key.lower() == name.lower()])
+
+
+def test_a_request_id_keeps_its_place_and_case(stage: Stage) -> None:
+    """What the router adds stands behind what came."""
+    request = sent_on(stage, b"A: 1\r\nx-request-ID: 7\r\nb: 2\r\n")
+    assert [(b"Host", b"a"), (b"A", b"1"), (b"x-request-ID", b"7"), (b"b", b"2")] == list(request.fields[:4])
+    assert [b"7"] == request.values("x-request-id")
+
+
 def test_an_upstreams_request_id_does_not_double_it(stage: Stage) -> None:
     """The client sees one id."""
     script = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: other\r\n\r\nok"]
@@ -189,3 +228,19 @@ def test_a_refusal_to_head_has_no_body(stage: Stage) -> None:
     """Own answers follow the rules, too."""
     answer = stage.answer(stage.client(b"HEAD /refused/1 HTTP/1.1\r\nHost: a\r\n\r\n"), "HEAD")
     assert (answer.status, b"") in {(502, b""), (503, b"")}
+
+
+def test_a_raw_target_above_ascii_reaches_its_route_where_the_table_allows_it() -> None:
+    """As it came, byte for byte; the strict reader of this suite would not take it, so bytes are compared."""
+    target = "/상품/7?q=é".encode()
+    with listening() as upstream, Router(RAW_TARGETS.format(port=upstream.getsockname()[1])) as router:
+        stage = Stage(router.address, upstream)
+        client = stage.client(get(target=target))
+        stage.until(lambda: any(b"\r\n\r\n" in peer.inbox for peer in stage.peers), "the request at the upstream")
+        peer = next(peer for peer in stage.peers if peer.inbox)
+        assert b"GET " + target + b" HTTP/1.1" == bytes(peer.inbox).partition(b"\r\n")[0]
+        stage.play_script(peer, OK)
+        answer = stage.answer(client)
+        assert (200, [b"wares"]) == (answer.status, answer.values("x-strangler-route"))
+        client.close()
+        peer.close()

@@ -77,11 +77,19 @@ def test_tries_end(what: Try, stage: Stage) -> None:
 
 
 @given(tries, stages)
-def test_outside_the_budget_only_a_stale_connection_is_replaced(what: Try, stage: Stage) -> None:
+def test_outside_the_budget_nothing_that_was_delivered_is_repeated(what: Try, stage: Stage) -> None:
     """A storm of repeats ends here; a pooled connection that had gone stale costs the upstream nothing."""
-    broke = replace(what, in_budget=False, stale=False)
+    broke = replace(what, in_budget=False, delivered=True, stale=False)
     assert after_failure(stage, broke) is Next.TELL
-    assert after_status(503, broke) is Next.TELL
+    assert after_status(503, replace(what, in_budget=False)) is Next.TELL
+
+
+@given(tries, stages)
+def test_what_was_not_delivered_needs_no_budget(what: Try, stage: Stage) -> None:
+    """A request that found no connection is work for one side, so the rest of the rule alone decides."""
+    unsent = replace(what, delivered=False)
+    within, outside = (after_failure(stage, replace(unsent, in_budget=fits)) for fits in (True, False))
+    assert within is outside
 
 
 @pytest.mark.parametrize(
@@ -91,12 +99,16 @@ def test_outside_the_budget_only_a_stale_connection_is_replaced(what: Try, stage
         (Stage.CONNECT, replace(UNSENT, other_endpoint=True), Next.AGAIN),
         (Stage.CONNECT, replace(UNSENT, other_endpoint=True, tries=MAX_TRIES), Next.FALLBACK),
         (Stage.CONNECT, replace(UNSENT, side=Side.LEGACY), Next.TELL),
+        (Stage.CONNECT, replace(UNSENT, in_budget=False), Next.FALLBACK),
+        (Stage.CONNECT, replace(UNSENT, in_budget=False, other_endpoint=True), Next.AGAIN),
+        (Stage.CONNECT, replace(UNSENT, in_budget=False, fallback=Fallback()), Next.TELL),
         (Stage.HEAD, GET, Next.FALLBACK),
         (Stage.HEAD, POST, Next.TELL),
         (Stage.HEAD, replace(GET, fallback=Fallback(on_connect=True)), Next.TELL),
         (Stage.HEAD, replace(GET, stale=True), Next.AGAIN),
         (Stage.HEAD, replace(POST, stale=True), Next.TELL),
         (Stage.HEAD, replace(GET, stale=True, in_budget=False), Next.AGAIN),
+        (Stage.HEAD, replace(GET, in_budget=False), Next.TELL),
         (Stage.SEND, replace(UNSENT, stale=True), Next.AGAIN),
         (Stage.TIMEOUT, GET, Next.FALLBACK),
         (Stage.TIMEOUT, replace(GET, fallback=Fallback(statuses=frozenset({502}))), Next.TELL),

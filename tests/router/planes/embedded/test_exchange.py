@@ -7,6 +7,7 @@ counted was timed too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from time import time
 
 import pytest
@@ -626,8 +627,11 @@ def test_an_answer_that_is_none_is_never_passed_on(stage: Stage, nonsense: bytes
 def test_repeats_stop_at_the_budget(make_stage: MakeStage) -> None:
     """Three at a time and no more while little is under way: the rest is told, and that is counted."""
     stage = make_stage(falling_back())
-    stage.new.refuses = True
-    clients = [stage.ask() for _ in range(5)]
+    clients = []
+    for _ in range(5):
+        clients.append(stage.ask())
+        stage.new.wire.reset()
+        stage.settle()
     assert 3 == len(stage.old.wires)
     assert 3 == stage.plane.repeats
     assert [502, 502] == [status(client) for client in clients[3:]]
@@ -636,6 +640,26 @@ def test_repeats_stop_at_the_budget(make_stage: MakeStage) -> None:
         wire.say(OK)
     assert 0 == stage.plane.repeats
     assert {("api", "legacy", "2xx", "fallback"): 3, ("api", "new", "5xx", "weight"): 2} == stage.counts()
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_new_side_that_refuses_connections_costs_no_budget(make_stage: MakeStage, method: bytes) -> None:
+    """Nothing was delivered: however many there are, all go to legacy, and others still have their whole budget."""
+    stage = make_stage(falling_back())
+    stage.new.refuses = True
+    clients = [stage.ask(method) for _ in range(9)]
+    assert (9, 0) == (len(stage.old.wires), stage.plane.repeats)
+    assert (9, {"connect": 9}) == (stage.slot(WorkerSlot.RETRIES), stage.fallbacks())
+    stage.new.refuses = False
+    clients += [stage.ask() for _ in range(3)]
+    for wire in stage.new.wires:
+        wire.reset()
+    stage.settle()
+    for wire in stage.old.wires:
+        wire.say(OK)
+    assert [200] * 12 == [status(client) for client in clients]
+    assert 0 == stage.slot(WorkerSlot.BUDGET_REFUSALS)
+    assert {("api", "legacy", "2xx", "fallback"): 12} == stage.counts()
 
 
 @pytest.mark.parametrize(("method", "told"), [(b"GET", 200), (b"POST", 502)])
@@ -838,6 +862,65 @@ def test_one_direction_of_a_tunnel_may_end_before_the_other(stage: Stage) -> Non
     assert client.closed
 
 
+HALF = Limits(body_stall=30.0, half_close=50.0, tunnel_idle=1000.0)
+
+
+@pytest.mark.parametrize("who", ["client", "upstream"])
+def test_a_half_closed_tunnel_may_idle_only_as_long_as_a_body(make_stage: MakeStage, who: str) -> None:
+    """`body_stall` instead of `tunnel_idle`, from the last byte on, so that a peer that is gone holds no tunnel."""
+    stage = make_stage(table(limits=HALF))
+    client, upstream = tunnel(stage)
+    near, far = (client, upstream) if who == "client" else (upstream, client)
+    stage.advance(900)
+    near.end()
+    stage.advance(29)
+    far.say(b"more")
+    assert b"more" == near.heard
+    stage.advance(29)
+    assert (client.closed, upstream.closed) == (False, False)
+    stage.advance(2)
+    assert (client.closed, upstream.closed) == (True, True)
+    assert once("1xx") == stage.counts()
+
+
+def test_a_client_that_has_said_its_last_has_the_shorter_of_two_limits(make_stage: MakeStage) -> None:
+    """Like any client that has closed its side: `half_close`."""
+    stage = make_stage(table(limits=replace(HALF, half_close=5.0)))
+    client, upstream = tunnel(stage)
+    client.end()
+    stage.advance(4.5)
+    assert (client.closed, upstream.closed) == (False, False)
+    stage.advance(1)
+    assert (client.closed, upstream.closed) == (True, True)
+
+
+def test_a_client_that_catches_up_does_not_make_a_half_closed_tunnel_last(make_stage: MakeStage) -> None:
+    """A drained buffer counts as movement, not as a whole tunnel."""
+    stage = make_stage(table(limits=HALF))
+    client, upstream = tunnel(stage)
+    upstream.end()
+    client.full()
+    client.drained()
+    stage.advance(29)
+    assert not client.closed
+    stage.advance(2)
+    assert (client.closed, upstream.closed) == (True, True)
+
+
+def test_a_client_that_half_closed_before_the_101_has_a_half_closed_tunnel(make_stage: MakeStage) -> None:
+    """Its end came early, its tunnel is no longer for that."""
+    stage = make_stage(table(limits=HALF))
+    client = stage.ask(b"GET", b"/api/1", *UPGRADE)
+    client.end()
+    upstream = stage.new.wire
+    upstream.say(SWITCH)
+    assert (101, True) == (status(client), upstream.ended)
+    stage.advance(29)
+    assert not client.closed
+    stage.advance(2)
+    assert (client.closed, upstream.closed) == (True, True)
+
+
 def test_a_tunnel_outlives_a_reload(stage: Stage) -> None:
     """Also one that changes its route."""
     client, upstream = tunnel(stage)
@@ -897,6 +980,32 @@ def test_an_idle_tunnel_is_closed(make_stage: MakeStage) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- headers
+
+
+@pytest.mark.parametrize("path", ["/%EC%83%81%ED%92%88/{id}", "/%ec%83%81%ED%92%88/{id}"])
+@pytest.mark.parametrize("target", ["/상품/1?q=é".encode(), "/상품/é".encode(), b"/%EC%83%81%ed%92%88/1"])
+def test_a_raw_target_above_ascii_finds_its_route_and_is_sent_on_as_it_came(
+    make_stage: MakeStage, path: str, target: bytes
+) -> None:
+    """Where the table allows it; the normal form is for comparing only."""
+    stage = make_stage(table(route("wares", path), non_ascii_target=True))
+    client = stage.ask(target=target)
+    assert stage.new.wire.heard.startswith(b"GET %b HTTP/1.1\r\n" % target)
+    stage.new.wire.say(OK)
+    assert 200 == status(client)
+    assert once(name="wares") == stage.counts()
+
+
+@pytest.mark.parametrize(
+    "line", [b"content-LENGTH: 2", b"transfer-ENCODING: chunked", b"x-request-ID: 7"], ids=["length", "chunks", "id"]
+)
+def test_lines_that_are_passed_on_keep_their_place_and_case(stage: Stage, line: bytes) -> None:
+    """What the router adds stands behind them; nothing is said twice."""
+    stage.ask(b"POST", b"/api/1", b"A: 1", line, b"B: 2")
+    head = stage.new.wire.heard.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert [b"POST /api/1 HTTP/1.1", b"Host: shop", b"A: 1", line, b"B: 2"] == head[:5]
+    added = [each.partition(b":")[0].lower() for each in head[5:]]
+    assert line.partition(b":")[0].lower() not in added
 
 
 def test_a_route_without_a_host_in_http_1_0_gets_the_upstreams(stage: Stage) -> None:

@@ -45,11 +45,13 @@ common_lines = (
     b"Keep-Alive: 5", b"Upgrade: websocket", b"Upgrade: h2c", b"TE: trailers", b"Expect: 100-continue",
     b"Proxy-Connection: close", b"Max-Forwards: 0", b"Max-Forwards: 7", b"Max-Forwards: x", b"X-Strangler-Side: new",
     b"X-Forwarded-For: 10.0.0.1", b"X-Forwarded-For:", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: h",
-    b"Via: 1.1 a", b"X-Request-Id: 77", b"X_Request_Id: 78", b"X-Strangler-Route: r", b"Set-Cookie: a=b",
-    b"Set-Cookie: c=d", b"Date: now", b"Connection: host, content-length, x-forwarded-for",
+    b"Via: 1.1 a", b"X-Request-Id: 77", b"x-request-id:", b"X-Request-ID: " + b"7" * 129, b"X_Request_Id: 78",
+    b"X-Strangler-Route: r", b"Set-Cookie: a=b",
+    b"Set-Cookie: c=d", b"Date: now", b"Connection: host, content-length, x-forwarded-for, x-request-id",
+    b"Connection: transfer-encoding, expect",
 )  # fmt: skip
 framing_lines = (
-    b"Content-Length: 0", b"Content-Length: 5", b"Content-Length: +5", b"Content-Length: 5, 5",
+    b"Content-Length: 0", b"content-length:005", b"Content-Length: 5", b"Content-Length: +5", b"Content-Length: 5, 5",
     b"Transfer-Encoding: chunked",
     b"transfer-encoding: CHUNKED", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: x", b"Transfer-Encoding:",
 )  # fmt: skip
@@ -60,7 +62,7 @@ lines = st.lists(
 )
 hosts = st.lists(st.sampled_from((HOST, HOST, HOST, b"host:a:8080")), min_size=0, max_size=2)
 plausible = st.tuples(first_lines, hosts, lines).map(lambda drawn: b"\r\n".join([drawn[0], *drawn[1], *drawn[2]]))
-good_lines = st.lists(st.one_of(st.sampled_from(common_lines), st.sampled_from(framing_lines[:5])), max_size=6)
+good_lines = st.lists(st.one_of(st.sampled_from(common_lines), st.sampled_from(framing_lines[:6])), max_size=6)
 good = st.tuples(
     st.sampled_from((b"GET / HTTP/1.1", b"POST /a?b HTTP/1.1", b"OPTIONS * HTTP/1.1", b"GET http://h:1/x HTTP/1.0")),
     good_lines,
@@ -106,7 +108,7 @@ def answered(head: bytes, method: bytes = b"GET", memory: Memory | None = None) 
 REQUEST_FACTS = (
     "method", "target", "first_line", "minor", "host", "length", "keep_alive", "named", "forwarded_for",
     "forwarded_proto", "forwarded_host", "request_id", "override", "override_token", "upgrade",
-    "trailers_wanted", "last_hop", "lines",
+    "sized", "trailers_wanted", "last_hop", "lines",
 )  # fmt: skip
 ANSWER_FACTS = ("status", "minor", "status_line", "length", "keep_alive", "bodiless", "dated", "upgrade", "lines")
 
@@ -141,13 +143,15 @@ def answer(*more: bytes, first: bytes = b"HTTP/1.1 200 OK", method: bytes = b"GE
 
 def sent_on(message: Request) -> bytes:
     """The head that an upstream gets, without the lines that the router adds about the client."""
-    framing = [b"Transfer-Encoding: chunked"] if message.length == CHUNKED else []
-    framing = [b"Content-Length: %d" % message.length] if message.length > 0 else framing
-    return b"\r\n".join([message.first_line, *message.lines, *framing])
+    return b"\r\n".join([message.first_line, *message.lines])
 
 
 def names(found: Iterable[bytes]) -> list[bytes]:
     return [line.partition(b":")[0].lower() for line in found]
+
+
+def framing(found: Iterable[bytes]) -> list[bytes]:
+    return [name for name in names(found) if name in {b"content-length", b"transfer-encoding"}]
 
 
 # ---------------------------------------------------------------------------------- one meaning, or a refusal
@@ -191,19 +195,18 @@ def test_nothing_that_is_sent_on_can_end_a_line(head: bytes) -> None:
 
 def not_passed_on(pairs: list[tuple[bytes, bytes]], minor: int) -> set[bytes]:
     """The names of a request's lines that never reach an upstream as they came, by the documents of the project."""
-    hop = {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"upgrade",
-        b"transfer-encoding",
-        b"content-length",
-    }
-    ours = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"x-strangler-side"}
+    hop = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"}
+    ours = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-strangler-side"}
     other = {b"http2-settings", b"x-strangler-route", b"x_request_id", b"max-forwards", b"host"}
     named = nominated(value for name, value in pairs if name == b"connection")
-    return hop | ours | other | named | (set() if minor else {b"expect"})
+    ids = [value for name, value in pairs if name == b"x-request-id"]
+    useless = set() if len(ids) == 1 and 1 <= len(ids[0]) <= 128 else {b"x-request-id"}
+    return hop | ours | other | named | useless | (set() if minor else {b"expect"})
+
+
+def canonical(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A length without leading zeros."""
+    return name, b"%d" % int(value) if name == b"content-length" else value
 
 
 @given(st.one_of(good, plausible))
@@ -220,9 +223,10 @@ def test_h11_reads_the_same_request_in_whatever_is_taken(head: bytes) -> None:
     assert found.target == event.target or b"://" in event.target
     pairs = list(event.headers)
     gone = not_passed_on(pairs, found.minor)
-    expected = [(name, value) for name, value in pairs if name not in gone]
+    expected = [canonical(name, value) for name, value in pairs if name not in gone]
     kept = [(name.lower(), value.strip(b" ")) for name, _, value in (line.partition(b":") for line in found.lines)]
     assert expected == [(name, value) for name, value in kept if name not in {b"host", b"max-forwards"}]
+    assert found.sized is bool(framing(found.lines))
     assert_body_ends_where_h11_ends_it(found.length, theirs)
 
 
@@ -251,20 +255,16 @@ def test_h11_reads_the_same_answer_in_whatever_is_taken(head: bytes, method: byt
     event = theirs.next_event()
     assert isinstance(event, h11.Response | h11.InformationalResponse)
     assert found.status == event.status_code
-    hop = {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"upgrade",
-        b"transfer-encoding",
-        b"content-length",
-    }
+    hop = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"}
     ours = {b"x-request-id", b"x-strangler-side", b"x-strangler-route", b"x_request_id"}
     gone = hop | ours | nominated(value for name, value in event.headers if name == b"connection")
-    expected = [(name, value) for name, value in event.headers if name not in gone]
+    if found.bodiless:
+        gone |= {b"transfer-encoding"}
+    if found.status < 200 or found.status == 204:
+        gone |= {b"content-length"}
+    expected = [canonical(name, value) for name, value in event.headers if name not in gone]
     kept = [(name.lower(), value.strip(b" ")) for name, _, value in (line.partition(b":") for line in found.lines)]
-    assert expected == [(name, value) for name, value in kept if name != b"content-length"]
+    assert expected == kept
     if found.status >= 200 and found.length != UNTIL_CLOSE:
         assert_body_ends_where_h11_ends_it(found.length, theirs)
 
@@ -283,8 +283,9 @@ def test_what_is_sent_on_is_read_as_the_same_request(head: bytes) -> None:
     assert (once.method, once.target, once.host, once.length, once.named or None, once.lines[:1]) == (
         twice.method, twice.target, twice.host, twice.length, twice.named, twice.lines[:1]
     )  # fmt: skip
+    assert (once.sized, once.request_id, framing(once.lines)) == (twice.sized, twice.request_id, framing(twice.lines))
     assert twice.minor == 1
-    assert {b"connection", b"keep-alive", b"te", b"upgrade", b"transfer-encoding"} & set(names(once.lines)) == set()
+    assert {b"connection", b"keep-alive", b"te", b"upgrade"} & set(names(once.lines)) == set()
 
 
 @given(answer_heads, asked)
@@ -292,9 +293,9 @@ def test_an_answers_lines_are_read_as_the_same_lines(head: bytes, method: bytes)
     """Taken out once, nothing more is taken out."""
     once = answered(head, method)
     if isinstance(once, Answer):
-        twice = answered(b"\r\n".join([once.status_line, *once.lines]), b"HEAD")
+        twice = answered(b"\r\n".join([once.status_line, *once.lines]), method)
         assert isinstance(twice, Answer), twice
-        assert (once.status, once.lines) == (twice.status, twice.lines)
+        assert (once.status, once.lines, once.length) == (twice.status, twice.lines, twice.length)
 
 
 # --------------------------------------------------------------------------------------------------- memory
@@ -439,19 +440,22 @@ def test_exactly_one_host_is_asked_of_http_1_1_and_none_of_1_0() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "length"),
+    ("lines", "length", "sent"),
     [
-        ((), 0),
-        ((b"Content-Length: 0",), 0),
-        ((b"Content-Length: 5",), 5),
-        ((b"Transfer-Encoding: chunked",), CHUNKED),
-        ((b"Transfer-Encoding:  CHUNKED\t",), CHUNKED),
+        ((), 0, []),
+        ((b"Content-Length: 0",), 0, [b"Content-Length: 0"]),
+        ((b"Content-Length: 5",), 5, [b"Content-Length: 5"]),
+        ((b"content-LENGTH:005\t",), 5, [b"content-LENGTH: 5"]),
+        ((b"Content-Length: 000",), 0, [b"Content-Length: 0"]),
+        ((b"Transfer-Encoding: chunked",), CHUNKED, [b"Transfer-Encoding: chunked"]),
+        ((b"transfer-encoding:  CHUNKED\t",), CHUNKED, [b"transfer-encoding: chunked"]),
     ],
 )
-def test_a_requests_length_has_one_source(lines: tuple[bytes, ...], length: int) -> None:
-    """None, a number, or chunks; the line that says so is not passed on but written anew."""
-    found = request(*lines)
-    assert (length, [HOST]) == (found.length, found.lines)
+def test_a_requests_length_has_one_source(lines: tuple[bytes, ...], length: int, sent: list[bytes]) -> None:
+    """None, a number, or chunks; the line that says so is sent on where it stands, with one spelling of its value."""
+    found = request(b"A: 1", *lines, b"B: 2")
+    assert (length, bool(sent)) == (found.length, found.sized)
+    assert [HOST, b"A: 1", *sent, b"B: 2"] == found.lines
 
 
 @pytest.mark.parametrize(
@@ -529,15 +533,30 @@ def test_of_several_subject_lines_the_first_counts_and_all_pass() -> None:
 
 
 def test_what_the_router_says_itself_is_read_and_not_passed_on() -> None:
-    """Forwarding lines are joined or the last one counts; the router writes its own."""
+    """Forwarding lines are joined or the last one counts; the router writes its own; a request id stays."""
     found = request(
         b"X-Forwarded-For: 10.0.0.1", b"X-Forwarded-For:", b"X-Forwarded-For: 10.0.0.2", b"X-Forwarded-Proto: http",
         b"X-Forwarded-Proto: https", b"X-Forwarded-Host: h", b"X-Request-Id: 7", b"X-Strangler-Side: NEW",
         b"X-Strangler-Token: t",
     )  # fmt: skip
-    assert [HOST] == found.lines
+    assert [HOST, b"X-Request-Id: 7"] == found.lines
     assert (b"10.0.0.1, 10.0.0.2", b"https", b"h") == (found.forwarded_for, found.forwarded_proto, found.forwarded_host)
     assert (b"7", b"new", b"t") == (found.request_id, found.override, found.override_token)
+
+
+def test_one_fit_request_id_stays_where_it_stands() -> None:
+    """With its case, also where Connection names it; the longest has 128 bytes."""
+    for value in (b"7", b"7" * 128):
+        found = request(b"A: 1", b"X-Request-ID:" + value, b"Connection: x-request-id", b"B: 2")
+        assert value == found.request_id
+        assert [HOST, b"A: 1", b"X-Request-ID: " + value, b"B: 2"] == found.lines
+
+
+@pytest.mark.parametrize("ids", [(b"",), (b"7" * 129,), (b"7", b"7"), (b"7", b"")])
+def test_a_request_id_that_is_not_one_fit_value_is_taken_out(ids: tuple[bytes, ...]) -> None:
+    """The router makes one instead, and exactly one is to reach the upstream."""
+    found = request(b"A: 1", *(b"X-Request-Id: " + value for value in ids), b"B: 2")
+    assert (b"", [HOST, b"A: 1", b"B: 2"]) == (found.request_id, found.lines)
 
 
 def test_expect_passes_to_the_upstream_from_http_1_1_only() -> None:
@@ -620,10 +639,33 @@ def test_an_answers_length_follows_status_method_and_lines(
 
 
 def test_a_length_that_speaks_of_another_answer_is_passed_on() -> None:
-    """HEAD and 304 tell what GET would have sent; 204 must not name a length."""
+    """HEAD and 304 tell what GET would have sent; 1xx and 204 must not name a length."""
     assert [b"Content-Length: 5"] == answer(b"Content-Length: 5", method=b"HEAD").lines
     assert [b"Content-Length: 5"] == answer(b"Content-Length: 5", first=b"HTTP/1.1 304 x").lines
     assert [] == answer(b"Content-Length: 5", first=b"HTTP/1.1 204 x").lines
+    assert [] == answer(b"Content-Length: 5", first=b"HTTP/1.1 103 x").lines
+
+
+@pytest.mark.parametrize(
+    ("status", "method"), [(b"200", b"HEAD"), (b"304", b"GET"), (b"204", b"GET"), (b"103", b"GET"), (b"101", b"GET")]
+)
+def test_an_answer_without_a_body_speaks_of_no_chunks(status: bytes, method: bytes) -> None:
+    """No chunk follows, so none is announced."""
+    assert [b"A: 1"] == answer(
+        b"A: 1", b"Transfer-Encoding: chunked", first=b"HTTP/1.1 %b x" % status, method=method
+    ).lines
+
+
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [
+        (b"content-LENGTH:05", b"content-LENGTH: 5"),
+        (b"TRANSFER-Encoding: Chunked", b"TRANSFER-Encoding: chunked"),
+    ],
+)
+def test_what_says_an_answers_length_is_sent_on_where_it_stands(line: bytes, sent: bytes) -> None:
+    """With its case, and with one spelling of its value."""
+    assert [b"A: 1", sent, b"B: 2"] == answer(b"A: 1", line, b"B: 2").lines
 
 
 @pytest.mark.parametrize(
@@ -670,4 +712,4 @@ def test_an_answer_knows_its_date_and_its_upgrade() -> None:
 def test_what_an_answers_connection_names_is_taken_out() -> None:
     """But never Date or the framing."""
     found = answer(b"X-A: 1", b"Date: now", b"Connection: x-a, date, content-length", b"Content-Length: 3")
-    assert ([b"Date: now"], 3) == (found.lines, found.length)
+    assert ([b"Date: now", b"Content-Length: 3"], 3) == (found.lines, found.length)
