@@ -64,20 +64,20 @@ def _dispatch(args: argparse.Namespace) -> int:
         from control.cli_override import override  # noqa: PLC0415 - needs a key file and nobody else
 
         return override(args)
+    if args.command == "token":
+        from control.cli_token import token  # noqa: PLC0415 - needs a file and nobody else
+
+        return token(args)
     from control.cli_commands import perform  # noqa: PLC0415 - `run` and `check` speak to nobody
 
     return perform(args)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from control.loopback import UnsafeAddressError, check_loopback  # noqa: PLC0415 - as above
+    from control.admission import check_admin  # noqa: PLC0415 - as above
+    from control.loopback import UnsafeAddressError  # noqa: PLC0415 - as above
     from control.supervisor import Options, run  # noqa: PLC0415 - processes and sockets, for `run` alone
 
-    try:
-        check_loopback(args.admin_listen.rpartition(":")[0])
-    except UnsafeAddressError as error:
-        print(f"strangler: {error}", file=sys.stderr)
-        return FAILED
     options = Options(
         config=args.config,
         listen=args.listen,
@@ -88,7 +88,16 @@ def _run(args: argparse.Namespace) -> int:
         drain=args.drain,
         log_format=args.log_format or ("console" if sys.stderr.isatty() else "json"),
         allow_removal=args.allow_removal,
+        tls_cert=args.admin_tls_cert,
+        tls_key=args.admin_tls_key,
+        insecure_admin=args.insecure_admin,
+        admin_names=tuple(args.admin_name),
     )
+    try:
+        check_admin(options)
+    except UnsafeAddressError as error:
+        print(f"strangler: {error}", file=sys.stderr)
+        return FAILED
     return run(options)
 
 
@@ -116,6 +125,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="which one this is")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_router(commands)
+    _add_tokens(commands)
     _add_reading(commands)
     _add_orders(commands)
     return parser
@@ -142,7 +152,32 @@ def _add_router(commands: Commands) -> None:
     )
     run.add_argument("--log-format", choices=("console", "json"), help="(default: console on a terminal, else json)")
     run.add_argument("--allow-removal", action="store_true", help="take routes.yaml even when much of it has vanished")
+    _add_admission(run)
     commands.add_parser("demo", help="a shop to play with: legacy, new services, router, traffic")
+
+
+def _add_admission(run: argparse.ArgumentParser) -> None:
+    guarded = run.add_argument_group("the admin address", "beyond loopback it needs tokens (`strangler token`) and TLS")
+    guarded.add_argument("--admin-tls-cert", default="", metavar="PEM")
+    guarded.add_argument("--admin-tls-key", default="", metavar="PEM")
+    guarded.add_argument("--insecure-admin", action="store_true", help="let tokens travel unencrypted")
+    guarded.add_argument(
+        "--admin-name", action="append", default=[], metavar="HOST", help="what it is called, beside localhost"
+    )
+
+
+def _add_tokens(commands: Commands) -> None:
+    token = commands.add_parser("token", help="who may use the admin address", description="Who may use it, as what.")
+    what = token.add_subparsers(dest="what", metavar="create|list|revoke", required=True)
+    create = what.add_parser("create", help="a new one; it is shown once")
+    create.add_argument("name", metavar="NAME", help="stands in every history")
+    create.add_argument("--role", required=True, choices=("viewer", "operator", "editor"))
+    create.add_argument("--ttl", type=values.lifetime, metavar="90d", help="(default: it does not expire)")
+    revoke = what.add_parser("revoke", help="holds at once, for its sessions too")
+    revoke.add_argument("name", metavar="NAME")
+    for parser in (create, revoke, what.add_parser("list", help="names, roles, ends and last uses")):
+        parser.add_argument("--state", type=Path, default=Path(".strangler"), help="(default: %(default)s)")
+        parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_reading(commands: Commands) -> None:
@@ -246,7 +281,8 @@ def _scoped_words(parser: argparse.ArgumentParser, last: str, what: str) -> None
     """The same with one more word behind it."""
     parser.usage = (
         f"{parser.prog} (ROUTE | --group G | --all) {last} --reason TEXT\n"
-        "           [--for 2h | --confirm-within 10m] [--override RULE] [--admin URL] [--json]"
+        "           [--for 2h | --confirm-within 10m] [--override RULE]\n"
+        "           [--admin URL] [--json]"
     )
     parser.add_argument("words", nargs="+", metavar=f"ROUTE {last}", help=f"a name or glob; {what}")
     wide = parser.add_mutually_exclusive_group()

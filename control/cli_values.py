@@ -49,6 +49,14 @@ def seconds(text: str) -> float:
     return found
 
 
+def lifetime(text: str) -> float:
+    """Like `seconds`, and in days."""
+    days = text.removesuffix("d")
+    if days != text and days.isascii() and days.isdigit() and 0 < int(days) <= 3660:
+        return int(days) * 86_400.0
+    return seconds(text)
+
+
 def percent(text: str) -> float:
     """As a JSON number; the digits have been checked, so that the router reads exactly them."""
     if read_percent(text.removesuffix("%")) is None:

@@ -9,12 +9,23 @@ class UnsafeAddressError(Exception):
     """An admin address that anybody on the network could use."""
 
 
-def check_loopback(host: str) -> None:
-    """Raises `UnsafeAddressError` unless only this machine can reach the address."""
-    if not is_loopback(host):
+def check_address(host: str, *, tokens: bool = False, tls: bool = False, insecure: bool = False) -> None:
+    """Raises `UnsafeAddressError` unless only this machine can reach the address, or it is guarded.
+
+    `insecure`: somebody has said that tokens may travel unencrypted.
+    """
+    if is_loopback(host):
+        return
+    where = f"the admin address {host or '(any)'} is not loopback"
+    if not tokens:
         raise UnsafeAddressError(
-            f"the admin address {host or '(any)'} is not loopback, and without tokens everybody who reaches it could "
-            "change the routing; bind it to 127.0.0.1 and reach it through a tunnel"
+            f"{where}, and without tokens everybody who reaches it could change the routing; bind it to 127.0.0.1 and "
+            "reach it through a tunnel, or make tokens with `strangler token create`"
+        )
+    if not tls and not insecure:
+        raise UnsafeAddressError(
+            f"{where}, and without TLS everybody on the way could read the tokens; give --admin-tls-cert and "
+            "--admin-tls-key, or say --insecure-admin"
         )
 
 

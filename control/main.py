@@ -24,14 +24,16 @@ import uvloop
 from aiohttp import web
 
 from control import logs
+from control.admission import check_admin, encryption
 from control.adoption import Adoption
+from control.api.access import Access
 from control.api.app import make_app
 from control.api.context import Context
 from control.blocks import RegistryError
 from control.channel import WorkerFleet
 from control.compiler import ChildCompiler
 from control.counters import CounterFiles, RecentTraffic
-from control.loopback import UnsafeAddressError, check_loopback
+from control.loopback import UnsafeAddressError
 from control.metrics import Metrics
 from control.options import Options
 from control.stores.sqlite import SqliteStore
@@ -135,7 +137,9 @@ async def _serve(
 ) -> None:
     live = made.live
     watcher = Watcher(options.config, lambda seen: _take(live, seen, options), known=sight)
-    app = make_app(Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges), live.events.tell)
+    access = Access.of(options, live.events)
+    context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges)
+    app = make_app(context, live.events.tell, access)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_SECONDS)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # malformed requests are not our errors
     await runner.setup()
@@ -149,7 +153,7 @@ async def _serve(
                 group.create_task(live.keep_saving(), name="keep-saving"),
                 group.create_task(keep_time(live), name="keep-time"),
             ]
-            await web.SockSite(runner, admin).start()
+            await web.SockSite(runner, admin, ssl_context=encryption(options)).start()
             live.events.tell(EventName.STARTED, pid=os.getpid(), revision=live.revision, admin=options.admin)
             os.write(ready, b"ready\n")
             await stop.wait()
@@ -194,7 +198,7 @@ def main(arguments: list[str]) -> int:
     logs.configure(options.log_format)
     be_quick()
     try:
-        check_loopback(options.admin.rpartition(":")[0])
+        check_admin(options)
         return uvloop.run(control(options, admin, ready))
     except (RegistryError, StoreError, UnsafeAddressError) as error:
         print(f"strangler: {error}", file=sys.stderr)

@@ -29,6 +29,13 @@ class Options:
     allow_removal: bool = False
     """Take routes.yaml even when much of it has vanished."""
     worker_command: tuple[str, ...] = WORKER_COMMAND
+    tls_cert: str = ""
+    """Of the admin address; a path, empty for plain HTTP."""
+    tls_key: str = ""
+    insecure_admin: bool = False
+    """Let tokens travel unencrypted to an admin address that others can reach."""
+    admin_names: tuple[str, ...] = ()
+    """What the admin address is called, beside the names of loopback."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -37,4 +44,4 @@ class Options:
     def from_json(cls, text: str) -> Options:
         found = json.loads(text)
         found |= {"config": Path(found["config"]), "state": Path(found["state"])}
-        return cls(**found | {"worker_command": tuple(found["worker_command"])})
+        return cls(**found | {name: tuple(found[name]) for name in ("worker_command", "admin_names")})

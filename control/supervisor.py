@@ -267,7 +267,8 @@ class Parent:
             self.was_ready = True
             workers = f"{len(self.workers)} worker{'s' if len(self.workers) > 1 else ''}"
             listen, admin = self.options.listen, self.options.admin
-            print(f"strangler: listening on http://{listen}, admin on http://{admin}, {workers}", flush=True)
+            scheme = "https" if self.options.tls_cert else "http"
+            print(f"strangler: listening on http://{listen}, admin on {scheme}://{admin}, {workers}", flush=True)
 
     def _drain(self) -> None:
         self.events.tell(EventName.DRAINING, signal=signal.Signals(self.wanted[0]).name, seconds=self.options.drain)

@@ -8,10 +8,10 @@ no other site can send, and repeats the session's own word in a header with ever
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -22,6 +22,9 @@ from control.auth.roles import Principal, Role
 from control.auth.sessions import Session, Sessions
 from control.auth.throttle import Throttle
 from control.auth.tokens import Tokens
+from control.loopback import is_loopback
+from control.options import Options
+from router.events import EventName, Events
 
 CSRF: Final = "X-Strangler-CSRF"
 MAX_SECRET: Final = 200
@@ -46,17 +49,19 @@ class Access:
         return cls(None, Sessions(lambda: 0.0, lambda _: False), Throttle(lambda: 0.0), None)
 
     @classmethod
-    def of(
-        cls,
-        state: Path,
-        now: Callable[[], float],
-        tell: Callable[[str], None],
-        *,
-        tls: bool = False,
-        names: frozenset[str] = frozenset(),
-    ) -> Access:
-        tokens = Tokens(state, now, tell)
-        return cls(tokens, Sessions(now, tokens.holds), Throttle(now), Audit(state, now, tell), tls, names)
+    def of(cls, options: Options, events: Events, now: Callable[[], float] = time.time) -> Access:
+        """Who may in, while control runs."""
+
+        def tell(why: str) -> None:
+            events.tell(EventName.ACCESS_TROUBLE, why=why)
+
+        host, tls = options.admin.rpartition(":")[0].strip("[]").lower(), bool(options.tls_cert)
+        if options.insecure_admin and not tls and not is_loopback(host):
+            tell(f"--insecure-admin: tokens travel unencrypted to {options.admin}")
+        names = {name.lower() for name in options.admin_names} | ({host} - {"", "0.0.0.0", "::"})
+        tokens = Tokens(options.state, now, tell)
+        audit = Audit(options.state, now, tell)
+        return cls(tokens, Sessions(now, tokens.holds), Throttle(now), audit, tls, frozenset(names))
 
     @property
     def required(self) -> bool:
@@ -90,6 +95,7 @@ class Access:
         if not self.required:
             return Principal("", Role.EDITOR)
         principal = self._who(request)
+        PRINCIPAL.set(principal)
         if principal.role < role:
             detail = f"this needs the role {role.label}, and the token {principal.name} has {principal.role.label}"
             raise Problem(403, "role", detail, f"ask somebody who has the role {role.label}")

@@ -21,7 +21,7 @@ from router.core.model import Side
 from router.core.orders import Reach, Scope
 from router.core.safety import Rule
 from router.core.units import DURATION_HELP, PERCENT_HELP, read_duration, read_percent
-from router.live import REMOVAL
+from router.wishes import REMOVAL
 
 MAX_BODY: Final = 1024 * 1024
 PATIENCE: Final = 10.0

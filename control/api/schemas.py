@@ -10,7 +10,7 @@ from control.api.body import MAX_NAME, MAX_REASON
 from control.api.reads import FARTHEST, MOST
 from router.core.orders import Reach
 from router.core.safety import Rule
-from router.live import REMOVAL
+from router.wishes import REMOVAL
 
 Json = dict[str, Any]
 
