@@ -18,7 +18,7 @@ from control.api.app import make_app
 from control.api.context import Context
 from control.api.stream import LISTENERS
 from control.compiler import ChildCompiler
-from control.loopback import UnsafeAddressError, check_loopback
+from control.loopback import UnsafeAddressError, check_address
 from control.metrics import Metrics
 from router.core.orders import Reach, Scope
 from router.events import EventName
@@ -567,13 +567,13 @@ async def test_an_endless_actor_is_refused(client: Client) -> None:
 def test_without_tokens_only_loopback_may_be_an_admin_address(host: str) -> None:
     """Anything else refuses to start."""
     with pytest.raises(UnsafeAddressError, match="not loopback"):
-        check_loopback(host)
+        check_address(host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "::1", "127.1.2.3"])
 def test_loopback_addresses_are_fine(host: str) -> None:
     """Names and both families."""
-    check_loopback(host)
+    check_address(host)
 
 
 async def test_the_real_compiler_answers_check(stage: Stage) -> None:
