@@ -437,7 +437,7 @@ class ClientConnection:
 
     def wait_until(self, deadline: float) -> None:
         """Wait until then at most; a client that has closed its side gets only a little time without progress."""
-        if self._eof:
+        if self._eof and self._mode is not Mode.TUNNEL:
             deadline = min(deadline, self._plane.wheel.now + self._plane.snapshot.settings.limits.half_close)
         self._due = deadline
         if not self._reading:
