@@ -781,9 +781,11 @@ class Live:
 
     def _allowed(self, step: Decided, who: Who, again: Callable[[int], Place] | None = None) -> Decided | Refusal:
         """The step, if the safety rules let it pass."""
-        if not step.changed:
+        changed = step.changed
+        if not changed:
             return step
-        facts = self._facts(step.force.table)
+        rising = any(each.rise > 0 for each in changed)  # a rollback does not wait for what only raises are asked
+        facts = self._facts(step.force.table) if rising else Facts(self._clock.now())
         answer = judged(step, who, facts)
         if isinstance(answer, Decided) or again is None:
             return answer

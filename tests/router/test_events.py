@@ -27,11 +27,11 @@ def test_no_two_events_share_a_name() -> None:
 
 
 def test_the_log_hears_everything() -> None:
-    """With the time at which it was told."""
+    """With the time at which it was told, and numbered."""
     heard: list[Event] = []
     events = Events(lambda: 5.0, heard.append)
     events.tell(EventName.STARTED, pid=7)
-    assert [Event(EventName.STARTED, 5.0, {"pid": 7})] == heard
+    assert [Event(EventName.STARTED, 5.0, {"pid": 7}, 1)] == heard
 
 
 async def test_a_subscriber_waits_for_the_next_event_and_ends_when_closed() -> None:

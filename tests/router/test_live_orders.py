@@ -214,6 +214,15 @@ async def test_nothing_stands_in_the_way_of_legacy() -> None:
     assert {"a": 0, "b": 0, "g1": 0} == rig.shares()
 
 
+async def test_a_rollback_asks_for_nothing_that_only_raises_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for the traffic, the hour or the history: nothing of it may cost time, or fail."""
+    rig = await started("max_step: 25, max_moved: 10, max_rise: {points: 30, per: 10m}")
+    monkeypatch.setattr("router.judge.Witness.facts", None)
+    accepted(await rig.rollback(ALL))
+    with pytest.raises(TypeError):
+        await rig.resume("R-1")
+
+
 async def test_a_rise_counts_with_those_before_it() -> None:
     """Small steps do not add up to a leap; after a while they are forgotten."""
     rig = await started("max_rise: {points: 30, per: 10m}")
