@@ -89,5 +89,5 @@ def restore(args: argparse.Namespace, admin: Admin) -> int:
     found["notes"] += [f"{order['id']} ({order['text']}) stays: only resume lifts it" for order in staying]
     if found["already"]:
         return changed(args, found | {"already": False}, f"revision {args.revision} is what is in force already")
-    undo = f"undo: strangler restore {found['revision'] - 1} --reason '...'"
+    undo = f"strangler restore {found['revision'] - 1} --reason '...'"
     return changed(args, found, f"restored what was in force at revision {args.revision}", undo)

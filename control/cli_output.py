@@ -43,7 +43,7 @@ def show(args: argparse.Namespace, found: Json, lines: Iterable[str]) -> None:
 def changed(args: argparse.Namespace, found: Json, headline: str, undo: str = "") -> int:
     """Prints a change in one output; the way back stands last."""
     lines = list(render.change(found, headline, style(), time.time()))
-    show(args, found, [*lines, *([undo] if undo else [])])
+    show(args, found | {"undo": undo}, [*lines, *([f"undo: {undo}"] if undo else [])])
     return ending(found)
 
 

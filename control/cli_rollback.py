@@ -39,18 +39,25 @@ Json = dict[str, Any]
 def rollback(args: argparse.Namespace, admin: Admin) -> int:
     """Through control, or past it: whatever state it is in, a rollback must work."""
     if why := emergency.absent(admin.url):
-        return emergency.rollback(args, _named(args), why)
+        return _past_control(args, why)
     try:
         return _ordered(args, admin)
     except CannotAskError as error:
         # Asked twice it is one rollback: control finds the workers' hold in force already, or the other way round.
         if why := emergency.absent(admin.url):
-            return emergency.rollback(args, _named(args), f"{error}; {why}")
+            return _past_control(args, f"{error}; {why}")
         raise
     except RefusedError as refused:
         if refused.status != 503:
             raise
-        return emergency.rollback(args, _named(args), str(refused))
+        return _past_control(args, str(refused))
+
+
+def _past_control(args: argparse.Namespace, why: str) -> int:
+    """To the workers themselves, who know holds and nothing else."""
+    if args.over or args.lasts:
+        print("strangler: without control there are no steps and no --for: at once, and for good", file=sys.stderr)
+    return emergency.rollback(args, _named(args), why)
 
 
 def _named(args: argparse.Namespace) -> Json:
@@ -77,7 +84,8 @@ def _ordered(args: argparse.Namespace, admin: Admin) -> int:
     found = done[0] if len(done) == 1 else _together(done)
     proof = _proof(admin, [each["order"] for each in done])
     undo = [render.undo(each["order"]) for each in done]
-    show(args, found | {"proof": proof}, [*render.proof(found, proof, style()), *undo])
+    lines = [*render.proof(found, proof, style()), *(f"undo: {command}" for command in undo)]
+    show(args, found | {"proof": proof, "undo": undo[0] if len(undo) == 1 else undo}, lines)
     return ending(*done)
 
 

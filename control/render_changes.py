@@ -53,7 +53,7 @@ def confirm_by(until: float, now: float, name: str) -> str:
 
 
 def undo(order: Json) -> str:
-    return f"undo: strangler resume {order['id']} --reason '...'"
+    return f"strangler resume {order['id']} --reason '...'"
 
 
 def moves(routes: Sequence[Json], style: Style) -> Iterator[str]:
@@ -157,7 +157,7 @@ def problem(found: Json, again: str = "") -> Iterator[str]:
 def _unsafe(found: Json, again: str) -> Iterator[str]:
     violations = found["violations"]
     rules = list(dict.fromkeys(each["rule"] for each in violations))
-    yield f"the safety rules do not allow it ({', '.join(rules)}); nothing is changed"
+    yield f"by the safety rules ({', '.join(rules)}); nothing is changed"
     for each in violations[:SHOWN]:
         yield from violation(each)
     yield from more(len(violations) - SHOWN, "  ")

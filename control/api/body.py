@@ -225,6 +225,14 @@ def expected_revision(request: web.Request) -> int | None:
     return int(bare)
 
 
+def check_revision(request: web.Request, revision: int) -> None:
+    """For what the engine takes in any revision: `If-Match` is asked here."""
+    expected = expected_revision(request)
+    if expected is not None and expected != revision:
+        detail = f"revision {expected} was expected, but {revision} is in force"
+        raise Problem(412, "stale-revision", detail, "look at what changed and decide again")
+
+
 def actor(request: web.Request) -> str:
     """Who says so: the token's name, or without tokens what the caller says."""
     asks = PRINCIPAL.get()

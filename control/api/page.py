@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
@@ -66,11 +67,21 @@ def _orders(orders: list[Json]) -> Iterator[str]:
     if not orders:
         yield "<p>None: every route follows routes.yaml.</p>"
         return
-    yield "<table><tr><th>order</th><th>what</th><th>reason</th><th>by</th></tr>"
+    yield "<table><tr><th>order</th><th>what</th><th>reason</th><th>by</th><th>ends</th></tr>"
     for order in orders:
-        cells = (order["id"], order["text"], order["reason"], order["actor"])
+        cells = (order["id"], order["text"], order["reason"], order["actor"], _end(order))
         yield "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
     yield "</table>"
+
+
+def _end(order: Json) -> str:
+    """When, and what a person has to do about it."""
+    if "expires" not in order:
+        return "when somebody lifts it"
+    at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(order["expires"]))
+    if order["provisional"]:
+        return f"on trial until {at}: confirm it, or it is taken back"
+    return f"due {at}, but it holds until somebody resumes it" if order["kind"] == "rollback" else at
 
 
 def _routes(routes: list[Json]) -> Iterator[str]:

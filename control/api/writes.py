@@ -154,6 +154,7 @@ async def resume(request: web.Request) -> web.Response:
 async def confirm(request: web.Request) -> web.Response:
     """`{"reason": "..."}` (it may be missing): a trial has passed.  The id `file` is the routes.yaml in force."""
     found = await body.read_object(request, ("reason",))
+    body.check_revision(request, context(request).live.revision)
     outcome = await context(request).live.confirm(
         request.match_info["id"], reason=body.remark(found), actor=body.actor(request)
     )

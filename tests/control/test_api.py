@@ -70,6 +70,16 @@ async def roll_back(client: Client, scope: dict[str, Any], **headers: str) -> An
     return await send(client, "POST", "/api/v1/rollbacks", {"scope": scope, "reason": "prices odd"}, **headers)
 
 
+async def test_the_status_names_the_newest_rollback(stage: Stage, client: Client) -> None:
+    """Given or lifted, whatever came after it; before there was one it says so."""
+    assert (await get(client, "/api/v1/status"))["exercised"] is None
+    order = (await roll_back(client, {"group": "catalog"}))["order"]["id"]
+    await send(client, "DELETE", f"/api/v1/orders/{order}", {"reason": "drill"})
+    await send(client, "PUT", "/api/v1/routes/product/weight", {"weight": 30, "reason": "next"})
+    found = (await get(client, "/api/v1/status"))["exercised"]
+    assert (order, "drill", 3) == (found["order"], found["reason"], found["revision"])
+
+
 # -- health ------------------------------------------------------------------------------------------------------------
 
 
@@ -645,6 +655,8 @@ async def test_a_trial_is_confirmed(stage: Stage, client: Client) -> None:
     found = await send(client, "PUT", "/api/v1/routes/product/weight", weight)
     assert found["confirm_until"] == found["order"]["created"] + 600
     assert found["order"]["provisional"]
+    stale = await send(client, "POST", "/api/v1/orders/W-1/confirm", {}, 412, If_Match='"1"')
+    assert stale["code"] == "stale-revision"
     found = await send(client, "POST", "/api/v1/orders/W-1/confirm", {})
     assert "expires" not in found["order"]
     assert (await send(client, "POST", "/api/v1/orders/W-9/confirm", {}, 404))["code"] == "unknown-order"

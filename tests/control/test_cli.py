@@ -254,13 +254,32 @@ async def test_a_refusal_ends_with_1_and_says_what_instead(
         ("status", "--admin", "http://x:99999"),
         ("run", "--workers", "0"),
         ("run", "--drain", "soon"),
+        ("rollback", "--site", "k8s-pangyo", "--over", "5s", "--reason", "x"),
+        ("rollback", "--all", "--over", "11m", "--reason", "x"),
+        ("rollback", "--since", "an hour", "--reason", "x"),
+        ("rollback", "--all", "--confirm-within", "5m", "--reason", "x"),
+        ("weight", "product", "5", "--reason", "x", "--for", "2h", "--confirm-within", "1h"),
+        ("weight", "product", "5", "--reason", "x", "--override", "everything"),
+        ("pin", "product", "sideways", "--reason", "x"),
+        ("pin", "--all", "product", "new", "--reason", "x"),
+        ("freeze", "--reason", "x"),
+        ("diff", "1"),
+        ("restore", "1"),
     ],
 )
 async def test_wrong_usage_ends_with_2(stage: Stage, cli: Cli, words: tuple[str, ...]) -> None:
     """With a word about what is missing or wrong, and nothing has changed."""
     said = await cli(*words)
     assert said.code == 2
-    hints = ("usage: strangler", "write ROUTE PERCENT", "not a percentage", "write METHOD PATH")
+    hints = (
+        "usage: strangler",
+        "write ROUTE PERCENT",
+        "not a percentage",
+        "write METHOD PATH",
+        "write ROUTE",
+        "no side",
+        "has no share",
+    )
     assert any(hint in said.err for hint in hints)
     assert stage.live.revision == 1
 

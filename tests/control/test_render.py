@@ -190,7 +190,7 @@ def test_a_problem_is_told_in_the_order_people_read() -> None:
 
 def test_the_way_back_can_be_pasted() -> None:
     """The order's id is in it."""
-    assert changes.undo(ORDER) == "undo: strangler resume R-12 --reason '...'"
+    assert changes.undo(ORDER) == "strangler resume R-12 --reason '...'"
 
 
 # -- orders with an end ------------------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def test_a_refusal_by_the_safety_rules_names_rule_route_line_and_what_would_be_a
     whole = {"rule": "window", "route": None, "line": None, "detail": "outside of the windows", "allowed": None}
     found = {"detail": "...", "violations": [step, whole], "allowed": 25.0}
     assert list(changes.problem(found, "strangler resume R-12 --weight")) == [
-        "the safety rules do not allow it (max-step, window); nothing is changed",
+        "by the safety rules (max-step, window); nothing is changed",
         "  max-step: product (routes.yaml:12): 0 % to 100 % is too much",
         "    25 % would be allowed",
         "  window: outside of the windows",
