@@ -745,6 +745,8 @@ class Live:
                 if isinstance(allowed, Refusal):
                     return self._objected(who, allowed)
                 step = allowed
+                # A number is never given out twice, not even if this order cannot be recorded.
+                self._last_order = max(self._last_order, placed.order.number)
                 saving = self._recorder.begin(self._write_of(step), keep=at_once)
                 if not at_once and not await self._recorder.saved(saving):
                     return self._objected(who, not_recorded())
@@ -764,8 +766,6 @@ class Live:
         placed = place(self.table, self._orders, self._stamp(who))
         if isinstance(placed, Objection):
             return self._objected(who, refusal(placed.code, placed.detail, placed.instead))
-        # A number is never given out twice, not even if this order cannot be recorded.
-        self._last_order = max(self._last_order, placed.order.number)
         return placed
 
     def _stamp(self, who: Who) -> Stamp:

@@ -205,5 +205,6 @@ def headline(who: Who, placed: Placed) -> str:
         return f"{order.id} ({order.kind} {order.scope}) is confirmed"
     share = f" {_percent(order.share)}" if order.kind in {Kind.WEIGHT, Kind.CAP} else ""
     side = f" to {order.side.label}" if order.kind is Kind.PIN else ""
-    ends = " on trial" if order.provisional else " for a while" if order.expires is not None else ""
-    return f"{order.id}: {order.kind}{share}{side} {order.scope}{ends}"
+    ends = order.expires is not None and order.kind is not Kind.ROLLBACK
+    until = " on trial" if order.provisional else " for a while" if ends else ""
+    return f"{order.id}: {order.kind}{share}{side} {order.scope}{until}"

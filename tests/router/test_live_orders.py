@@ -112,6 +112,7 @@ async def test_a_trial_that_nobody_confirms_leads_back_to_what_was_ordered_befor
     rig = await started()
     accepted(await rig.weight(route("a"), 15))
     change = accepted(await give(rig, Kind.WEIGHT, route("a"), 40, trial=600))
+    assert "W-2: weight 40% route=a on trial" == rig.live.history(1)[0].changes.lines[0]
     assert ("W-2 stands in for W-1 until it ends",) == change.notes
     assert rig.clock.time + 600 == change.until
     assert {"a": 40, "b": 20, "g1": 30} == rig.shares()
@@ -171,7 +172,7 @@ async def test_a_step_that_is_too_large_is_refused_with_what_would_be_allowed() 
         answer.instead,
     )
     assert ({"a": 10, "b": 20, "g1": 30}, 1, ()) == (rig.shares(), rig.live.revision, rig.live.orders)
-    accepted(await rig.weight(route("a"), 35))
+    assert "W-1" == number(accepted(await rig.weight(route("a"), 35))), "a refusal costs no number"
 
 
 async def test_what_would_be_allowed_is_found_for_all_routes_of_a_scope_together() -> None:
