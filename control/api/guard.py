@@ -142,7 +142,9 @@ def _trace(request: web.Request, status: int, code: str) -> None:
 
 
 def _plain(error: web.HTTPException, request: web.Request) -> web.StreamResponse:
-    """aiohttp's own refusals, in our form."""
+    """aiohttp's own refusals, in our form; a way elsewhere stays one."""
+    if error.status < 400:
+        return web.Response(status=error.status, headers={"Location": error.headers.get("Location", "/")})
     details = {404: f"there is no {request.path}", 405: f"{request.path} does not take {request.method}"}
     instead = {404: "see GET /api/v1/status for what there is", 405: f"use {error.headers.get('Allow', '')}"}
     detail = details.get(error.status, error.reason)

@@ -18,8 +18,9 @@ ADDRESSES: Final = 4096
 class Throttle:
     """Counts failures by address; bounded."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], failures: int = FAILURES) -> None:
         self._now = now
+        self._failures = failures
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
 
     def failed(self, address: str) -> float:
@@ -31,7 +32,7 @@ class Throttle:
             self._failed.popitem(last=False)
         while times and now - times[0] >= SPAN:
             times.popleft()
-        if len(times) >= FAILURES:
+        if len(times) >= self._failures:
             return SPAN - (now - times[0])
         times.append(now)
         return 0.0

@@ -172,6 +172,7 @@ class Tokens:
         self._required = False
         self._uses = uses(state)
         self._written = 0.0
+        self._refresh()
 
     @property
     def required(self) -> bool:
