@@ -21,6 +21,10 @@ class CannotAskError(Exception):
     """The admin address could not be asked; the text is for the person at the terminal."""
 
 
+class NoAnswerError(CannotAskError):
+    """Control does not answer, or has broken off; what became of the request is unknown."""
+
+
 class RefusedError(Exception):
     """The router refused; `problem` is its word (RFC 9457)."""
 
@@ -36,6 +40,8 @@ class Admin:
 
     url: str
     token: str = ""
+    timeout: float = TIMEOUT
+    """Seconds."""
 
     def get(self, path: str) -> Json:
         return self.ask("GET", path)
@@ -62,22 +68,22 @@ class Admin:
         except ValueError as error:
             raise CannotAskError(str(error)) from None
         kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-        connection = kind(place.hostname or "", place.port, timeout=TIMEOUT)
+        connection = kind(place.hostname or "", place.port, timeout=self.timeout)
         try:
             connection.request(method, place.path.rstrip("/") + path, data, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers.get_content_type(), answer.read()
         except ConnectionRefusedError:
-            raise CannotAskError(
+            raise NoAnswerError(
                 f"nobody listens at {self.url}. Is the router running (`strangler run`)? If it listens elsewhere, "
                 "say so with --admin URL or STRANGLER_ADMIN."
             ) from None
         except TimeoutError:
-            raise CannotAskError(
-                f"{self.url} did not answer within {TIMEOUT:g} s; what became of it is unknown"
+            raise NoAnswerError(
+                f"{self.url} did not answer within {self.timeout:g} s; what became of it is unknown"
             ) from None
         except (OSError, HTTPException, UnicodeError) as error:
-            raise CannotAskError(f"{self.url} cannot be asked: {_words(error)}") from None
+            raise NoAnswerError(f"{self.url} cannot be asked: {_words(error)}") from None
         finally:
             connection.close()
 

@@ -13,18 +13,21 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import quote
 
 from control import emergency
 from control import render_changes as render
-from control.cli_client import Admin, CannotAskError, RefusedError
+from control.cli_client import Admin, CannotAskError, NoAnswerError, RefusedError
 from control.cli_output import ending, show, style
 from control.terminal import percent
 
 STEPS: Final = (0.75, 0.5, 0.25)
 """Of the highest share, before 0."""
+PATIENCE: Final = 6.0
+"""Seconds for one answer of a control that is alive: it waits two for the workers and one and a half for its store."""
 PROOF_SECONDS: Final = 2.0
 PROOF_EVERY: Final = 0.25
 AT_ONCE: Final = 40
@@ -41,12 +44,10 @@ def rollback(args: argparse.Namespace, admin: Admin) -> int:
     if why := emergency.absent(admin.url):
         return _past_control(args, why)
     try:
-        return _ordered(args, admin)
-    except CannotAskError as error:
+        return _ordered(args, replace(admin, timeout=PATIENCE))
+    except NoAnswerError as error:
         # Asked twice it is one rollback: control finds the workers' hold in force already, or the other way round.
-        if why := emergency.absent(admin.url):
-            return _past_control(args, f"{error}; {why}")
-        raise
+        return _past_control(args, str(error))
     except RefusedError as refused:
         if refused.status != 503:
             raise

@@ -185,7 +185,13 @@ STATUS: Final = answer(
         "routes": many(answer(_ROUTE)),
     }
 )
-EXPLANATION: Final = answer({"revision": ORDINAL, "route": maybe(TEXT), "share": PERCENT})
+EXPLANATION: Final = {
+    "anyOf": [
+        answer({"revision": ORDINAL, "route": maybe(TEXT), "share": PERCENT}),
+        answer({"request_id": TEXT, "exchanges": many(OBJECT)}),
+    ]
+}
+"""Of a request as it would go now, or of exchanges that are over."""
 CHECKED: Final = answer({"ok": {"const": True}, "routes": COUNT, "notes": many(TEXT)})
 LIVE: Final = answer({"status": {"const": "ok"}})
 READY: Final = answer({"ready": TRUTH})

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from control import emergency
+from control import cli_rollback, emergency
+from control.cli import main
 from control.cli_client import CannotAskError
 from control.emergency import absent, rollback, state_of, tell, workers_of
 from router.core.hold import Hold
@@ -200,3 +201,30 @@ async def test_programs_get_the_same_as_json(
     )  # fmt: skip
     assert ("rollback", {"group": "shop"}, "3 a.m.") == tuple(found["order"][n] for n in ("kind", "scope", "reason"))
     assert [0, 1] == [worker["id"] for worker in found["workers"]]
+
+
+# -------------------------------------------------------------------------------------------------------- the command
+
+
+async def test_a_control_that_lives_but_does_not_act_is_passed_by(
+    tmp_path: Path, workers: list[SocketWorker], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says that it is alive and then never answers the rollback: the workers are told all the same."""
+    monkeypatch.setattr(cli_rollback, "PATIENCE", 0.3)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/livez" in await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    words = ["rollback", "--all", "--reason", "3 a.m.", "--admin", url, "--state", str(tmp_path)]
+    code = await asyncio.to_thread(main, words)
+    server.close()
+    said = capsys.readouterr()
+    assert 0 == code, said.err
+    assert "did not answer within 0.3 s" in said.out
+    assert ["3 a.m.", "3 a.m."] == [worker.worker.holds[0].reason for worker in workers]
