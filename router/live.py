@@ -17,10 +17,8 @@ This module knows no socket, no SQL and no YAML: it speaks to `router.ports`.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Final
 
 from router.answers import Change, Difference, Plan, Refusal, SourceState, not_recorded, not_started, refusal
@@ -69,6 +67,7 @@ from router.steps import (
     whole_target,
 )
 from router.turns import Turns
+from router.watched import WatchedFile, digest_of
 from router.wishes import REMOVAL, Place, bad_override, bad_times, incomplete, placing, reasonless
 
 __all__ = [
@@ -155,12 +154,9 @@ class Live:
         self._last: Revision | None = None
         self._history: dict[int, Revision] = {}
         self._recorder = Recorder(store, self.events)
-        self._seen: bytes | None = None
         self._warned: set[tuple[str, str, float | None]] = set()
         """What people have been told about orders that end."""
-        self.source = SourceState(path)
-        self.reloads: Counter[str] = Counter()
-        """How often a routes.yaml was `ok`, `unchanged` or `refused`."""
+        self._watched = WatchedFile(path, self.events)
         self.rollback_ms: float | None = None
         """How long the last rollback took until all workers had confirmed it."""
 
@@ -216,6 +212,16 @@ class Live:
         """Is everything that is in force recorded?"""
         return not self._recorder.dirty
 
+    @property
+    def source(self) -> SourceState:
+        """How the watched routes.yaml is."""
+        return self._watched.state
+
+    @property
+    def reloads(self) -> Mapping[str, int]:
+        """How often a routes.yaml was `ok`, `unchanged` or `refused`."""
+        return self._watched.reloads
+
     def workers(self) -> tuple[WorkerState, ...]:
         return self._fleet.states()
 
@@ -264,9 +270,9 @@ class Live:
         self._file = saved.file
         if saved.last_good is not None and saved.last_good.text != data:
             await self._take_up(saved.last_good)
-        if self._force is not None and data is not None and _digest(data) == self._file.aside:
-            self._seen = data
-            self._set_aside(self._file.why)
+        if self._force is not None and data is not None and digest_of(data) == self._file.aside:
+            self._watched.seen = data
+            self._watched.set_aside(self._file.why)
             return None
         if data is None:
             self.missing(trouble)
@@ -288,7 +294,7 @@ class Live:
         if isinstance(compiled, Compiled):
             who = Who("control", "restore", "the last good routes.yaml after a restart", "restore", "routes.yaml")
             await self._put_in_force(compiled, last_good, who, allow_removal=True, file=self._file)
-            self.source = replace(self.source, last_good_at=last_good.at)
+            self._watched.taken_up(last_good.at)
 
     async def load(
         self,
@@ -318,23 +324,20 @@ class Live:
     async def _load(self, data: bytes, who: Who, allow_removal: bool, *, watched: bool) -> _Loaded | Refusal:
         async with self._loading:
             if watched:
-                self._seen = data
+                self._watched.seen = data
             compiled = await self._compiler.compile(data)
             if isinstance(compiled, Problems):
                 refused = refusal("invalid", "routes.yaml has problems", "", compiled.lines)
-                return self._refused(refused, compiled.notes, watched=watched)
+                return self._watched.refused(refused, compiled.notes, watched=watched)
             good = LastGood(data, self._clock.now())
             step = await self._put_in_force(compiled, good, who, allow_removal=allow_removal)
             if isinstance(step, Refusal):
-                return self._refused(step, compiled.notes, watched=watched)
+                return self._watched.refused(step, compiled.notes, watched=watched)
             self._loaded(compiled, good, step, who)
             return _Loaded(step, compiled.notes)
 
     def _loaded(self, compiled: Compiled, good: LastGood, step: Decided | None, who: Who) -> None:
-        self.reloads["unchanged" if step is None else "ok"] += 1
-        self.source = replace(self.source, last_good_at=good.at, notes=compiled.notes, until=self._trial_until())
-        if good.text == self._seen:
-            self.source = replace(self.source, status="ok", problems=())
+        self._watched.taken(good.text, good.at, compiled.notes, self._trial_until(), changed=step is not None)
         self.events.tell(
             EventName.LOADED,
             changed=step is not None,
@@ -347,12 +350,8 @@ class Live:
         )
 
     def missing(self, why: str) -> None:
-        """The file cannot be read: said aloud, once per reason; what is in force stays."""
-        if self.source.status == "missing" and self.source.problems == (why,):
-            return
-        self.source = replace(self.source, status="missing", problems=(why,))
-        self.reloads["refused"] += 1
-        self.events.tell(EventName.MISSING, path=self.source.path, why=why)
+        """The watched file cannot be read; what is in force stays."""
+        self._watched.missing(why)
 
     # -- orders -------------------------------------------------------------------------------------
 
@@ -583,26 +582,18 @@ class Live:
             compiled = await self._compiler.compile(state.text)
             if isinstance(compiled, Problems):
                 return refusal("invalid", "its routes.yaml has problems today", "", compiled.lines)
-            aside = self._seen is not None and self._seen != state.text
             step = await self._put_in_force(
                 compiled,
                 LastGood(state.text, self._clock.now()),
                 who,
                 allow_removal=REMOVAL in who.override or who.source == "expiry",
                 then=then,
-                file=FileState(aside=_digest(self._seen), why=why) if aside and self._seen else FileState(),
+                file=self._watched.aside(state.text, why),
                 expected=expected,
             )
             if not isinstance(step, Refusal):
-                self.source = replace(self.source, notes=compiled.notes, last_good_at=self._clock.now(), until=None)
-                if aside:
-                    self._set_aside(why)
+                self._watched.replaced(state.text, self._clock.now(), compiled.notes, why)
             return step
-
-    def _set_aside(self, why: str) -> None:
-        """The watched file is not what is in force, and somebody wanted it so."""
-        self.source = replace(self.source, status="refused", problems=(f"{self._file_name}: {why}",), until=None)
-        self.events.tell(EventName.REFUSED, path=self.source.path, code="set-aside", detail=why, problems=(why,))
 
     async def _take_back(self) -> None:
         """Nobody has confirmed the routes.yaml: the one before takes force again, orders given since stay."""
@@ -637,7 +628,7 @@ class Live:
                 return self._objected(who, not_recorded())
             self._file = FileState()
             self._take(step)
-        self.source = replace(self.source, until=None)
+        self._watched.confirmed()
         self.events.tell(EventName.KEPT, order=THE_FILE, actor=actor, reason=reason, revision=step.revision.number)
         return await self._answered(who, step, None, began, ())
 
@@ -698,7 +689,7 @@ class Live:
             if decided is not None and before is not None and who.source != "expiry":
                 allowed = self._allowed(decided, who)
                 if isinstance(allowed, Refusal):
-                    return with_places(allowed, compiled.table, self._file_name)
+                    return with_places(allowed, compiled.table, self._watched.name)
                 decided = allowed
             file = file or self._file_after(compiled.table, fresh=decided is not None and before is not None)
             if decided is None:
@@ -793,10 +784,6 @@ class Live:
 
     def _facts(self, table: Table) -> Facts:
         return self._witness.facts(table.safety, self._now, self._history.values())
-
-    @property
-    def _file_name(self) -> str:
-        return self.source.path.rpartition("/")[2]
 
     def _decide_order(self, who: Who, placed: Placed) -> Decided:
         adopted = (who.hold,) if who.hold else ()
@@ -960,25 +947,8 @@ class Live:
             persisted=persisted,
         )
 
-    def _refused(self, refused: Refusal, notes: tuple[str, ...], *, watched: bool) -> Refusal:
-        """A routes.yaml is refused; `watched`: its state says so until it is mended."""
-        problems = refused.problems or (refused.detail,)
-        if watched and (self.source.status, self.source.problems) == ("refused", problems):
-            return refused  # looked at again, and nothing new to say about it
-        self.reloads["refused"] += 1
-        if watched:
-            self.source = replace(self.source, status="refused", problems=problems, notes=notes)
-        self.events.tell(
-            EventName.REFUSED, path=self.source.path, code=refused.code, detail=refused.detail, problems=problems
-        )
-        return refused
-
 
 def _ending(order: Order) -> str:
     ended = "was not confirmed in time" if order.provisional else "has had its time"
     again = f"; {order.before[0].id} holds again" if order.before else ""
     return f"{order.id} ({order.kind} {order.scope}) {ended}{again}"
-
-
-def _digest(text: bytes) -> str:
-    return blake2b(text, digest_size=16).hexdigest()
