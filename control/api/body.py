@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from decimal import Decimal
@@ -32,6 +33,8 @@ MAX_ACTOR: Final = 100
 
 READ: ContextVar[bytes | None] = ContextVar("body", default=None)
 """The body, if it has been read already while the request is handled; the guard sets it anew with each."""
+
+_REVISION: Final = re.compile(r'(?:W/)?("?)([0-9]{1,18})\1', re.ASCII)
 
 Json = Mapping[str, Any]
 
@@ -219,10 +222,10 @@ def expected_revision(request: web.Request) -> int | None:
     value = request.headers.get("If-Match")
     if value is None or value.strip() == "*":
         return None
-    bare = value.strip().removeprefix("W/").strip('"')
-    if not (bare.isascii() and bare.isdigit() and len(bare) <= 18):
+    found = _REVISION.fullmatch(value.strip())
+    if found is None:
         raise Problem(400, "bad-if-match", f"If-Match names no revision: {value[:40]!r}", 'write If-Match: "12"')
-    return int(bare)
+    return int(found[2])
 
 
 def check_revision(request: web.Request, revision: int) -> None:

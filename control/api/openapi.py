@@ -30,7 +30,7 @@ _IF_MATCH: Final = {
     "name": "If-Match",
     "in": "header",
     "description": "the revision that the caller has seen; 412 when another one is in force",
-    "schema": {"type": "string", "pattern": r'^"[1-9][0-9]{0,17}"$'},
+    "schema": {"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}"|(W/)?[0-9]{1,18})$'},
 }
 _LAST_EVENT: Final = {
     "name": "Last-Event-ID",

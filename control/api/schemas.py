@@ -101,7 +101,7 @@ def _one(*names: str) -> Json:
 
 ANY_SCOPE: Final = _one("route", "group", "site", "all")
 SHARED_SCOPE: Final = _one("route", "group", "all")
-_OVERRIDE: Final = many({"enum": [*(rule.value for rule in Rule), REMOVAL]})
+_OVERRIDE: Final = maybe(many({"enum": [*(rule.value for rule in Rule), REMOVAL]}))
 
 
 def _body(required: Json, **more: Json) -> Json:
@@ -111,8 +111,9 @@ def _body(required: Json, **more: Json) -> Json:
 def _order(required: Json) -> Json:
     """An order: it may end by itself or unless somebody confirms it, but not both."""
     body = _body(required | {"reason": _REASON}, override=_OVERRIDE)
-    body["properties"] |= {"for": SPAN, "confirm_within": SPAN}
-    return body | {"not": {"required": ["for", "confirm_within"]}}
+    body["properties"] |= {"for": maybe(SPAN), "confirm_within": maybe(SPAN)}
+    both = {"for": TEXT, "confirm_within": TEXT}
+    return body | {"not": {"properties": both, "required": list(both)}}
 
 
 WEIGHT: Final = _order({"weight": PERCENT})
@@ -121,9 +122,9 @@ PIN: Final = _order({"scope": SHARED_SCOPE, "side": {"enum": ["legacy", "new"]}}
 CAP: Final = _order({"scope": SHARED_SCOPE, "cap": PERCENT})
 FREEZE: Final = _order({"scope": SHARED_SCOPE})
 DRAIN: Final = _order({"scope": _one("site")})
-ROLLBACK: Final = _body({"scope": ANY_SCOPE, "reason": _REASON}, override=_OVERRIDE, **{"for": SPAN})
+ROLLBACK: Final = _body({"scope": ANY_SCOPE, "reason": _REASON}, override=_OVERRIDE, **{"for": maybe(SPAN)})
 RESUME: Final = _body({"reason": _REASON}, weight=PERCENT, override=_OVERRIDE)
-CONFIRM: Final = _body({}, reason=_REASON)
+CONFIRM: Final = _body({}, reason=maybe(_REASON))
 RESTORE: Final = _body({"reason": _REASON}, override=_OVERRIDE)
 
 # -- answers -----------------------------------------------------------------------------------------------------------
