@@ -576,9 +576,12 @@ class Live:
         who: Who,
         why: str,
         expected: int | None = None,
+        trial: FileState | None = None,
     ) -> Decided | Refusal | None:
-        """An old routes.yaml takes force over the one that lies in the watched file."""
+        """An old routes.yaml takes force over the one in the watched file; `trial`: only while that goes on."""
         async with self._loading:
+            if trial is not None and self._file != trial:
+                return None
             compiled = await self._compiler.compile(state.text)
             if isinstance(compiled, Problems):
                 return refusal("invalid", "its routes.yaml has problems today", "", compiled.lines)
@@ -597,11 +600,11 @@ class Live:
 
     async def _take_back(self) -> None:
         """Nobody has confirmed the routes.yaml: the one before takes force again, orders given since stay."""
-        back_to = self._file.back_to
+        trial, back_to = self._file, self._file.back_to
         state = await self._state_of(back_to)
         if isinstance(state, Refusal):
-            self.events.tell(EventName.STORE_FAILED, why=f"revision {back_to} cannot be read: {state.detail}")
-            return  # and it is tried again with the next call
+            self._cannot_take_back(state)
+            return
         gone = [pair for n, rev in self._history.items() if n > back_to for pair in rev.changes.superseded]
 
         def then(orders: Sequence[Order]) -> tuple[Order, ...]:
@@ -611,14 +614,25 @@ class Live:
             f"nobody confirmed it in time, so that of revision {back_to} is in force again; edit the file to try again"
         )
         who = Who("control", "expiry", "nobody confirmed the routes.yaml in time", "expire", THE_FILE)
-        step = await self._replace_file(state, then, who, why)
-        if isinstance(step, Decided):
+        step = await self._replace_file(state, then, who, why, trial=trial)
+        if isinstance(step, Refusal):
+            self._cannot_take_back(step)
+        elif step is not None:
             self.events.tell(EventName.TAKEN_BACK, revision=step.revision.number, back_to=back_to)
+
+    def _cannot_take_back(self, refused: Refusal) -> None:
+        """Said once; it is tried again with every look at the clock."""
+        told = (EventName.TAKEN_BACK, refused.detail, self._file.until)
+        if told not in self._warned:
+            self._warned.add(told)
+            self._watched.set_aside(f"nobody confirmed it in time, but what was before cannot be had: {refused.detail}")
 
     async def _confirm_file(self, reason: str, actor: str) -> Change | Refusal:
         began = self._clock.elapsed()
         who = Who(actor, "order", reason, "confirm", THE_FILE)
-        async with self._turns.turn():
+        if (objection := reasonless(reason)) is not None:
+            return self._objected(who, objection)
+        async with self._loading, self._turns.turn():
             if self._force is None or not self._file.back_to:
                 return self._objected(who, refusal("unknown-order", "no routes.yaml is on trial"))
             changes = Changes((f"routes.yaml is confirmed, {self._file.back_to} is no longer to be gone back to",))

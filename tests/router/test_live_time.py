@@ -11,7 +11,7 @@ from router.core.model import Side
 from router.core.orders import Kind, Scope
 from router.events import EventName
 from router.live import Change, Difference, Plan, Refusal
-from router.ports import KEPT
+from router.ports import KEPT, Past
 from tests.router.rig import ALL, Rig, accepted, group, refused, route, yaml
 
 WEIGHTS = {"a": 10.0, "b": 20.0, "g1": 30.0}
@@ -193,6 +193,37 @@ async def test_a_trial_of_a_file_survives_a_restart(seconds: float) -> None:
     assert (WEIGHTS, "refused") == (third.shares(), third.live.source.status)
     accepted(await third.load(text({"a": 51})))
     assert 51 == third.shares()["a"]
+
+
+async def test_a_file_that_is_confirmed_in_the_last_moment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even while the one before is already being looked up."""
+    rig = await Rig().started()
+    accepted(await rig.load(text({"a": 50})))
+    recall = rig.store.recall
+
+    async def slowly(number: int) -> Past | None:
+        accepted(await rig.live.confirm("file", reason="looks well", actor="lead"))
+        return await recall(number)
+
+    monkeypatch.setattr(rig.store, "recall", slowly)
+    await later(rig, 600)
+    assert (50, "ok") == (rig.shares()["a"], rig.live.source.status)
+
+
+async def test_what_cannot_be_taken_back_is_said_once_and_tried_again() -> None:
+    """The store is away when the time comes; the file stays until it is back."""
+    rig = await Rig().started()
+    accepted(await rig.load(text({"a": 50})))
+    rig.store.failing = "disk I/O error"
+    for _ in range(3):
+        await later(rig, 600)
+    assert 50 == rig.shares()["a"]
+    assert len(rig.said(EventName.REFUSED)) == 1
+    assert "cannot be had: disk I/O error" in rig.live.source.problems[0]
+    rig.store.failing = ""
+    await later(rig, 1)
+    assert WEIGHTS == rig.shares()
+    assert "is in force again" in rig.live.source.problems[0]
 
 
 async def test_the_first_file_and_one_that_changes_nothing_are_not_on_trial() -> None:
