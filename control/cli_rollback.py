@@ -42,16 +42,27 @@ Json = dict[str, Any]
 def rollback(args: argparse.Namespace, admin: Admin) -> int:
     """Through control, or past it: whatever state it is in, a rollback must work."""
     if why := emergency.absent(admin.url):
-        return _past_control(args, why)
+        return _without_control(args, admin, why)
     try:
         return _ordered(args, replace(admin, timeout=PATIENCE))
     except NoAnswerError as error:
         # Asked twice it is one rollback: control finds the workers' hold in force already, or the other way round.
-        return _past_control(args, str(error))
+        return _without_control(args, admin, str(error))
     except RefusedError as refused:
         if refused.status != 503:
             raise
         return _past_control(args, str(refused))
+
+
+def _without_control(args: argparse.Namespace, admin: Admin, why: str) -> int:
+    """Past control; where the workers are not at hand, all that is left is to wait for control or its successor."""
+    try:
+        return _past_control(args, why)
+    except CannotAskError as not_here:
+        try:
+            return _ordered(args, admin)
+        except CannotAskError:
+            raise not_here from None
 
 
 def _past_control(args: argparse.Namespace, why: str) -> int:

@@ -523,6 +523,18 @@ async def test_a_refusal_is_json_too(cli: Cli) -> None:
     assert (said.code, said.json["code"], said.json["status"]) == (1, "unknown-route", 404)
 
 
+async def test_a_rollback_waits_for_a_silent_control_where_the_workers_are_not_at_hand(
+    stage: Stage, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successor takes what has queued up."""
+    monkeypatch.setattr("control.emergency.absent", lambda *_: "it gave no sign of life")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STRANGLER_STATE", raising=False)
+    assert (await cli("rollback", "--group", "catalog", "--reason", "fire")).code == 0
+    assert (await cli("rollback", "--all", "--reason", "fire")).code == 0
+    assert ["rollback"] * 2 == [order.kind.value for order in stage.live.orders]
+
+
 # -- nobody there ------------------------------------------------------------------------------------------------------
 
 
