@@ -7,13 +7,14 @@ that an upstream uses must stand in it, or a typo would quietly make a place of 
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
+from itertools import chain
 from typing import Any, Final
 
 from router.core import values
 from router.core.document import Entry, Mapping, Node, Place
 from router.core.model import Endpoint, Health, Site, Upstream
 from router.core.problem import Code, Report, show
-from router.core.schema import Reader, duration, entries, fields, list_of, whole
+from router.core.schema import Reader, boolean, duration, entries, fields, list_of, whole
 
 LATER: Final = "it may stay, but expect nothing of it yet"
 
@@ -79,12 +80,28 @@ def _upstream(entry: Entry, sites: frozenset[str] | None, endpoints: Reader[Endp
     def by_site(node: Node, label: str, report: Report) -> dict[str, Endpoints] | None:
         return _by_site(node, label, sites, endpoints, report)
 
-    readers: dict[str, Reader[Any]] = {"endpoints": endpoints, "sites": by_site, "health": _health}
+    readers: dict[str, Reader[Any]] = {
+        "endpoints": endpoints,
+        "sites": by_site,
+        "health": _health,
+        "allow_link_local": boolean,
+    }
     label = f"the upstream `{entry.key}`"
     said = fields(entry.value, label, readers, report)
     _check_one_kind(entry, label, report)
     places = {"": said["endpoints"]} if "endpoints" in said else said.get("sites", {})
+    if not said.get("allow_link_local"):
+        _check_reach(entry, places, report)
     return Upstream(entry.key, places, said.get("health"))
+
+
+def _check_reach(entry: Entry, places: Map[str, Endpoints | None], report: Report) -> None:
+    """Whoever edits upstreams must not reach, through the router, what only the machine itself should."""
+    for endpoint in chain.from_iterable(found or () for found in places.values()):
+        if (why := values.too_near(endpoint.host)) is not None:
+            what = f"the endpoint {endpoint} of the upstream `{entry.key}` {why}"
+            instead = "name another address; if it is meant, write `allow_link_local: true` beside it"
+            report.problem(entry, Code.BAD_URL, what, instead)
 
 
 def _check_one_kind(entry: Entry, label: str, report: Report) -> None:

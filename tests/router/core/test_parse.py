@@ -544,3 +544,41 @@ def test_a_default_name_that_cannot_be_one_asks_for_a_name() -> None:
         (problem,) = problems(f'{HEAD}routes:\n  - path: "{path}"\n')
         assert (7, Code.BAD_NAME) == (problem.line, problem.code)
         table(f'{HEAD}routes:\n  - {{path: "{path}", name: n}}\n')
+
+
+# ------------------------------------------------------------------------------------------- too near upstreams
+
+NEAR = """\
+version: 1
+upstreams:
+  monolith: {{endpoints: ["http://127.0.0.1:9001"]}}
+  near: {{endpoints: ["http://{host}:80"]{more}}}
+legacy: monolith
+routes: []
+"""
+DANGEROUS = [
+    "169.254.169.254",
+    "[fe80::1]",
+    "[fd00:ec2::254]",
+    "[::ffff:169.254.169.254]",
+    "0.0.0.0",
+    "[::]",
+    "0xa9fea9fe",
+    "169.254.0xa9fe",
+    "metadata.google.internal",
+]
+
+
+@pytest.mark.parametrize("host", DANGEROUS)
+def test_an_upstream_reaches_no_metadata_service_unless_it_is_meant(host: str) -> None:
+    """Link-local, unspecified and disguised addresses are refused with their place, and pass with consent."""
+    (problem,) = problems(NEAR.format(host=host, more=""))
+    assert (Code.BAD_URL, 4) == (problem.code, problem.line)
+    assert "allow_link_local" in problem.instead
+    assert table(NEAR.format(host=host, more=", allow_link_local: true"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.7", "[fd00::1]", "[::1]", "catalog.internal", "0xcafe.example"])
+def test_ordinary_private_addresses_need_no_consent(host: str) -> None:
+    """Upstreams live in private networks."""
+    assert table(NEAR.format(host=host, more=""))
