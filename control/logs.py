@@ -23,6 +23,7 @@ LEVELS: Final = {
     EventName.WORKER_REFUSED: logging.ERROR,
     EventName.CHILD_DIED: logging.ERROR,
     EventName.ADMIN_FAILED: logging.ERROR,
+    EventName.ACCESS_TROUBLE: logging.WARNING,
     EventName.ORDER_REFUSED: logging.WARNING,
     EventName.COMPILER_RESTARTED: logging.WARNING,
     EventName.WORKER_LOST: logging.WARNING,
