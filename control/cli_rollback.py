@@ -58,7 +58,7 @@ def _without_control(args: argparse.Namespace, admin: Admin, why: str) -> int:
     """Past control; where the workers are not at hand, all that is left is to wait for control or its successor."""
     try:
         return _past_control(args, why)
-    except CannotAskError as not_here:
+    except emergency.NotHereError as not_here:
         try:
             return _ordered(args, admin)
         except CannotAskError:

@@ -52,6 +52,10 @@ class Word:
     why: str = ""
 
 
+class NotHereError(CannotAskError):
+    """The workers of the router that is meant are not at hand: there is nobody to tell."""
+
+
 def absent(url: str, patience: float = PATIENCE) -> str:
     """Why control cannot be asked, in words; empty when it gives a sign of life."""
     place = parse_url(url)
@@ -104,10 +108,10 @@ def state_of(args: argparse.Namespace, why: str) -> Path:
     gone = f"control does not answer at {args.admin} ({why})"
     elsewhere = "run this on the router's machine, with --state DIR or STRANGLER_STATE (what `strangler run` was given)"
     if not (state / "workers").is_dir():
-        raise CannotAskError(f"{gone}, and no router keeps its state in {state}; {elsewhere}")
+        raise NotHereError(f"{gone}, and no router keeps its state in {state}; {elsewhere}")
     admin = str(_run_file(state).get("admin", ""))
     if not said and admin and admin.rpartition(":")[2] != str(parse_url(args.admin).port or ""):
-        raise CannotAskError(f"{gone}, and the router of {state} is another one (admin at {admin}); {elsewhere}")
+        raise NotHereError(f"{gone}, and the router of {state} is another one (admin at {admin}); {elsewhere}")
     return state
 
 
@@ -115,7 +119,7 @@ def tell(state: Path, hold: Hold) -> tuple[Word, ...]:
     """The word of each worker that there should be."""
     numbers = workers_of(state)
     if not numbers:
-        raise CannotAskError(f"no worker has ever run with the state directory {state}")
+        raise NotHereError(f"no worker has ever run with the state directory {state}")
     # A socket's address has at most 107 bytes; through the folder's descriptor its path may be as long as it likes.
     folder = os.open(state / "workers", os.O_RDONLY | os.O_DIRECTORY)
     try:

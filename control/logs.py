@@ -47,7 +47,8 @@ def configure(log_format: str) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write a line: several processes share this stream.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
 
 
