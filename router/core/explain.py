@@ -129,7 +129,7 @@ def endings(node: Node[int], segments: list[bytes], index: int = 0) -> Iterator[
             yield node.leaf
         return
     segment = segments[index]
-    if (child := node.literals.get(segment)) is not None:
+    if node.literals is not None and (child := node.literals.get(segment)) is not None:
         yield from endings(child, segments, index + 1)
     for _, regex, partial in node.partials:
         if regex.fullmatch(segment):

@@ -36,7 +36,8 @@ class Node(Generic[T]):
     __slots__ = ("dynamic", "leaf", "literals", "parameter", "partials", "rest")
 
     def __init__(self) -> None:
-        self.literals: dict[bytes, Node[T]] = {}
+        self.literals: dict[bytes, Node[T]] | None = None
+        """None instead of empty: most nodes have none, and a look-up there would only cost time."""
         self.partials: list[tuple[Partial, re.Pattern[bytes], Node[T]]] = []
         self.parameter: Node[T] | None = None
         self.rest: dict[bytes, T] | None = None
@@ -47,6 +48,8 @@ class Node(Generic[T]):
         """The node behind a literal, partial or parameter, made when it is not there yet."""
         match segment:
             case Literal(text):
+                if self.literals is None:
+                    self.literals = {}
                 return self.literals.setdefault(text, Node())
             case Partial():
                 self.dynamic = True
@@ -113,7 +116,8 @@ def walk(node: Node[T], segments: list[bytes], index: int, count: int, method: b
     """Depth first in the order of rule 2; the first ending that allows the method is the answer."""
     while index < count:
         segment = segments[index]
-        child = node.literals.get(segment)
+        literals = node.literals
+        child = None if literals is None else literals.get(segment)
         index += 1
         if not node.dynamic:
             if child is None:

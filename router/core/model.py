@@ -216,7 +216,7 @@ class Limits:
     endpoint_connections: int = 1024
     endpoint_waiting: int = 1024
     pool_idle: float = 30.0
-    pool_size: int = 100
+    pool_size: int = 1024
     buffer: int = 64 * 1024
     replay: int = 64 * 1024
     interim: int = 100

@@ -448,7 +448,7 @@ class Exchange:
         if not answer.dated:
             lines.append(plane.date_line)
         if entry.shown or self.shown:
-            lines.append(entry.labels[self.on_new])
+            lines.append(entry.new_label if self.on_new else entry.legacy_label)
         lines.append(b"X-Request-Id: " + self.request_id)
         self._say_how_it_ends(lines)
         lines.append(b"")
@@ -578,7 +578,7 @@ class Exchange:
         self.keep_alive = False
         lines = [answer.status_line, *answer.lines, b"Connection: Upgrade", b"Upgrade: " + answer.upgrade]
         if self.shown:
-            lines.append(self.entry.labels[self.on_new])
+            lines.append(self.exposed_label())
         lines += [b"X-Request-Id: " + self.request_id, b"", rest]
         self.tunnel = True
         client.transport.write(b"\r\n".join(lines))
@@ -877,7 +877,11 @@ class Exchange:
         """The lines that tell the client who was asked, each with its CRLF; empty when it is not to know."""
         if not self._prepared or not self.shown:
             return b""
-        return self.entry.labels[self.on_new] + b"\r\n"
+        return self.exposed_label() + b"\r\n"
+
+    def exposed_label(self) -> bytes:
+        """The lines that name side and route."""
+        return self.entry.new_label if self.on_new else self.entry.legacy_label
 
     @property
     def side(self) -> Side:

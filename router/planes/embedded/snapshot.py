@@ -60,11 +60,11 @@ class RouteEntry:
         self.shown: bool = route.expose is Expose.ALWAYS
         self.shown_to_trusted: bool = route.expose is not Expose.NEVER
         self.unlisted = index < 0
-        self.labels: list[bytes] = [
+        self.legacy_label, self.new_label = (
             b"X-Strangler-Side: %b\r\nX-Strangler-Route: %b" % (side.label.encode(), route.name.encode())
             for side in Side
-        ]
-        """By side: the lines that tell a client who answered."""
+        )
+        """The lines that tell a client who answered."""
 
 
 @final
@@ -173,6 +173,8 @@ class Receiver:
         self._building: Snapshot | None = None
         self._digest = blake2b(digest_size=16)
         self._destinations: dict[str, Destination] = {}
+        self._pairs: dict[tuple[str, str | None], tuple[Destination, Destination | None]] = {}
+        """Routes with the same two upstreams share one pair."""
         self.slots = 0
         """How many counter slots the snapshot being taken needs."""
 
@@ -200,6 +202,7 @@ class Receiver:
         self._building = Snapshot(message["revision"])
         self._digest = blake2b(digest_size=16)
         self._destinations = {}
+        self._pairs = {}
         self.slots = message["slots"]
 
     def _part(self, operation: str, message: dict[str, Any], line: bytes, building: Snapshot) -> Snapshot | None:
@@ -211,7 +214,8 @@ class Receiver:
             for row in message["rows"]:
                 self._route(row, building)
         elif operation == "state":
-            building.shares = list(message["shares"])
+            same: dict[int, int] = {}  # equal shares become one object, which stays close to the processor
+            building.shares = [same.setdefault(share, share) for share in message["shares"]]
             building.causes = bytes(message["causes"])
             building.take_sites(message)
             building.adopted = frozenset(message.get("adopted", ()))
@@ -237,7 +241,8 @@ class Receiver:
     def _route(self, row: dict[str, Any], building: Snapshot) -> None:
         route, block = route_from_row(row)
         new = self._destinations[route.new] if route.new else None
-        entry = RouteEntry(route, block, len(building.entries), (self._destinations[route.legacy], new))
+        pair = self._pairs.setdefault((route.legacy, route.new), (self._destinations[route.legacy], new))
+        entry = RouteEntry(route, block, len(building.entries), pair)
         building.entries.append(entry)
         building.by_name[route.name] = entry
         building.matcher.add(route, entry)
