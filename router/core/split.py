@@ -30,6 +30,7 @@ _COOKIE: Final = Source.COOKIE
 _CLIENT_IP: Final = Source.CLIENT_IP
 
 
+@lru_cache(maxsize=1024)
 def seed_of(text: str) -> int:
     """The 64-bit seed of a seed text, as both data planes use it."""
     return int(xxh64_intdigest(text.encode()))

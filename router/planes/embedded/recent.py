@@ -12,7 +12,7 @@ from typing import Any, Final, final
 from router.core.decide import NO_SUBJECT, Reason
 from router.core.model import Side
 
-SIZE: Final = 2048
+SIZE: Final = 1024
 """Exchanges of one worker."""
 LONGEST_TARGET: Final = 512
 MOST_FOUND: Final = 10
