@@ -260,12 +260,6 @@ def lapse(orders: Iterable[Order], now: float) -> tuple[tuple[Order, ...], tuple
     return tuple(kept), tuple(gone)
 
 
-def next_lapse(orders: Iterable[Order]) -> float | None:
-    """When `lapse` will have something to do next, in Unix time."""
-    times = [order.expires for order in orders if order.kind is not Kind.ROLLBACK and order.expires is not None]
-    return min(times, default=None)
-
-
 def rules(order: Order, route: Route) -> bool:
     """Does this weight order still speak for the route, or has the file been edited since?"""
     return order.declared.get(route.name) == route.weight

@@ -30,6 +30,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from router.core.model import (
+    UNLISTED,
     DotRule,
     Endpoint,
     Expose,
@@ -278,7 +279,7 @@ def _settings_message(table: Table, blocks: Blocks) -> Json:
             for upstream in table.upstreams.values()
             for key in (endpoint_key(upstream.name, endpoint) for endpoint in upstream.endpoints)
         },
-        "unlisted_block": blocks.routes["unlisted"],
+        "unlisted_block": blocks.routes[UNLISTED],
         "trusted": table.trusted,
         "expose": table.expose,
         "dot_segments": table.dot_segments,

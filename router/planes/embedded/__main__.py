@@ -45,6 +45,7 @@ def main() -> int:
 
 def _alone(arguments: argparse.Namespace) -> WorkerOptions | None:
     """A worker that routes by a file; None after its problems have been printed."""
+    from router.core.model import UNLISTED
     from router.core.orders import effective
     from router.core.wire import Blocks, endpoint_key, snapshot_lines, state_hash, structure_digest, structure_lines
     from router.sources.yaml_file import load_table
@@ -55,7 +56,7 @@ def _alone(arguments: argparse.Namespace) -> WorkerOptions | None:
     if table is None:
         print(loaded, file=sys.stderr)
         return None
-    names = ["unlisted", *(route.name for route in table.routes)]
+    names = [UNLISTED, *(route.name for route in table.routes)]
     routes = {name: WORKER_SLOTS + index * RouteBlock.SIZE for index, name in enumerate(names)}
     start = WORKER_SLOTS + len(names) * RouteBlock.SIZE
     keys = [endpoint_key(one.name, endpoint) for one in table.upstreams.values() for endpoint in one.endpoints]

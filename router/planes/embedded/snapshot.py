@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 from router.core.hold import Hold, laid_over
 from router.core.match import Matcher
-from router.core.model import Expose, Fallback, Limits, Route, Side
+from router.core.model import UNLISTED, Expose, Fallback, Limits, Route, Side
 from router.core.orders import Cause
 from router.core.split import SITE_SALT, header_names, links, seed_of
 from router.core.wire import Settings, content_hash, route_from_row, settings_from_message
@@ -234,7 +234,7 @@ class Receiver:
             self._destinations[name] = self._pools.destination(settings, name)
         building.destinations = tuple(self._destinations.values())
         nobody = Route(
-            name="unlisted", path="/", legacy=settings.legacy, timeouts=settings.timeouts, expose=settings.expose
+            name=UNLISTED, path="/", legacy=settings.legacy, timeouts=settings.timeouts, expose=settings.expose
         )
         building.unlisted = RouteEntry(nobody, settings.unlisted_block, -1, (self._destinations[settings.legacy], None))
 
