@@ -277,16 +277,19 @@ class Parent:
         for listener in self.listeners:  # the workers' copies are the last ones now
             listener.close()
         self._end(self.workers, signal.SIGTERM, self.options.drain + KILL_SECONDS)
-        self._end([self.control], signal.SIGTERM, KILL_SECONDS)
+        self._end([self.control], signal.SIGTERM, KILL_SECONDS, heeded=len(self.wanted))
 
-    def _end(self, children: Sequence[Child], number: int, patience: float) -> None:
-        """Signals, waits, and kills what is left; a second signal to stop cuts the waiting short."""
+    def _end(self, children: Sequence[Child], number: int, patience: float, *, heeded: int = 1) -> None:
+        """Signals, waits, and kills what is left; a signal to stop beyond those `heeded` cuts the waiting short.
+
+        The caller says how many were heeded: counted here, one that came a moment ago would be taken for an old one.
+        """
         for child in children:
             child.signal(number)
-        deadline, before = time.monotonic() + patience, len(self.wanted)
+        deadline = time.monotonic() + patience
         while any(child.ended() is None and child.process is not None for child in children):
             left = deadline - time.monotonic()
-            if left <= 0 or len(self.wanted) > max(before, 1):
+            if left <= 0 or len(self.wanted) > heeded:
                 for child in children:
                     child.signal(signal.SIGKILL)
                     if child.process is not None:
