@@ -59,6 +59,8 @@ class Endpoint:
 
     host: str
     port: int
+    weight: int = field(default=1, compare=False)
+    """How much of its site's requests it takes, relative to the others.  Not part of its identity."""
 
     def __str__(self) -> str:
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
@@ -68,15 +70,35 @@ class Endpoint:
         return str(self).removeprefix("http://")
 
 
+class Resume(StrEnum):
+    """Who brings back what was taken out: time and evidence, or a person."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How control probes an upstream's endpoints.  Times in seconds."""
+    """How an upstream's endpoints are judged.  Times in seconds."""
 
     path: str = "/"
     interval: float = 2.0
     timeout: float = 1.0
     down: int = 3
+    """Failures until an endpoint is down; successes in between do not take them back."""
     up: int = 5
+    """Successes in a row that end a count of failures, and that a return takes."""
+    statuses: tuple[tuple[int, int], ...] = ((200, 399),)
+    """Ranges, both ends included."""
+    body: str = ""
+    """Text that a good answer contains; empty: any."""
+    tcp: bool = False
+    """A connection is enough."""
+    min_down: float = 15.0
+    """For so long an endpoint stays down at least; doubled by each flap."""
+    ramp: float = 30.0
+    """Within which an endpoint that has returned, or is new, takes its whole part again."""
+    resume: Resume = Resume.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +108,11 @@ class Upstream:
     name: str
     sites: Mapping[str, tuple[Endpoint, ...]]
     health: Health | None = None
+    """None: not probed; what the workers meet still counts, with the numbers of `Health()`."""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """By site, where this upstream shares differently from the others."""
+    max_requests: int = 0
+    """Most exchanges of a worker at one endpoint; 0: `limits.endpoint_connections`."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -110,6 +137,27 @@ class Fallback:
 
     def __bool__(self) -> bool:
         return self.on_connect or bool(self.statuses)
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When one API is pulled to legacy because its new side fails, whatever its neighbours on the same hosts do."""
+
+    ratio: int = 500_000
+    """Ppm of the requests of the window that fail."""
+    minimum: int = 20
+    """Requests in the window below which nothing is concluded."""
+    window: float = 10.0
+    hold: float = 15.0
+    """Seconds until a real, safe request tries again; doubled each time it fails, up to `MOST_HOLD`."""
+    resume: Resume = Resume.AUTO
+
+
+class Panic(StrEnum):
+    """What happens when both sides look dead: distrust the prober and go on, or say 503."""
+
+    OPEN = "open"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +238,12 @@ class Route:
     expose: Expose = Expose.ALWAYS
     shadow: Shadow | None = None
     rollout: str = ""
+    overflow: bool = True
+    """What the new side has no healthy room for goes to legacy."""
+    finalised: bool = False
+    """The data has moved: legacy never answers instead of the new side."""
+    panic: Panic = Panic.OPEN
+    breaker: Breaker | None = None
     line: int = field(default=0, compare=False)
     """Where routes.yaml defines it; 0 when it does not come from a file.  Not part of equality."""
 
