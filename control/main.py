@@ -31,6 +31,7 @@ from control.api.app import make_app
 from control.api.context import Context
 from control.blocks import RegistryError
 from control.channel import WorkerFleet
+from control.closed import group_may_write
 from control.compiler import ChildCompiler
 from control.counters import CounterFiles, RecentTraffic
 from control.loopback import UnsafeAddressError
@@ -138,6 +139,8 @@ async def _serve(
     live = made.live
     watcher = Watcher(options.config, lambda seen: _take(live, seen, options), known=sight)
     access = Access.of(options, live.events)
+    if group_may_write(options.config):
+        live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
     context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges)
     app = make_app(context, live.events.tell, access)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_SECONDS)

@@ -27,10 +27,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from control import logs
+from control.auth.tokens import FILE as TOKENS
 from control.blocks import replace_file
+from control.closed import close_to_others
 from control.options import Options
 from control.override_key import make_key
 from router.events import EventName, Events
+from router.hardening import harden
 
 __all__ = ["Options", "run"]
 
@@ -343,6 +346,7 @@ def _owned(state: Path) -> Iterator[None]:
     try:
         for folder in (state, state / "workers", state / "counters"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(state, but=(TOKENS,))
         make_key(state)
         lock = (state / "lock").open("a+")
     except OSError as error:
@@ -384,6 +388,7 @@ def _signals(wanted: list[int]) -> Iterator[int]:
 
 def run(options: Options) -> int:
     """`strangler run`; the exit code."""
+    harden()
     logs.configure(options.log_format)
     wanted: list[int] = []
     try:

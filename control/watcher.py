@@ -19,6 +19,8 @@ from typing import Final
 
 from watchfiles import awatch
 
+from control.closed import anybody_may_write
+
 SETTLE_MS: Final = 50
 """A change is looked at when nothing has happened for so long ..."""
 SETTLE_AT_MOST_MS: Final = 500
@@ -44,9 +46,11 @@ Signature = tuple[int, ...]
 
 
 def look(path: Path) -> Sight:
-    """Reads the file."""
+    """Reads the file.  One that every user of the machine can write says nothing: who knows who wrote it?"""
     try:
         with path.open("rb") as file:
+            if anybody_may_write(path):
+                return Sight(None, f"{path} can be written by everybody on this machine; run: chmod o-w {path}")
             return Sight(file.read(MAX_BYTES))
     except FileNotFoundError:
         return Sight(None, f"{path} does not exist")

@@ -67,7 +67,7 @@ class EventName:
     ADMIN_FAILED: Final = "admin.failed"
     """A request at the admin address met a mistake of ours; the caller got the id that stands here."""
     ACCESS_TROUBLE: Final = "access.trouble"
-    """The tokens cannot be read, or the audit cannot be written."""
+    """The tokens cannot be read, the audit cannot be written, or others may write routes.yaml."""
     MISSED: Final = "events.missed"
     """The first event of a subscriber who asked for what is not remembered any more."""
     DROPPED: Final = "events.dropped"

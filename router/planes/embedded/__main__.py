@@ -48,9 +48,11 @@ def _alone(arguments: argparse.Namespace) -> WorkerOptions | None:
     from router.core.model import UNLISTED
     from router.core.orders import effective
     from router.core.wire import Blocks, endpoint_key, snapshot_lines, state_hash, structure_digest, structure_lines
+    from router.hardening import harden
     from router.sources.yaml_file import load_table
     from router.telemetry import WORKER_SLOTS, EndpointBlock, RouteBlock
 
+    harden()  # under the supervisor it is inherited
     loaded = load_table(arguments.config.read_bytes(), arguments.config.name, os.environ)
     table = getattr(loaded, "table", None)
     if table is None:
