@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from router.core.model import (
     PPM,
+    Breaker,
     DotRule,
     Endpoint,
     Expose,
@@ -17,6 +18,8 @@ from router.core.model import (
     Group,
     Health,
     Limits,
+    Panic,
+    Resume,
     Route,
     Safety,
     Shadow,
@@ -114,13 +117,29 @@ subjects = st.builds(
 )
 fallbacks = st.builds(Fallback, st.booleans(), st.frozensets(st.integers(400, 599), max_size=4))
 timeouts = st.builds(Timeouts, durations, durations, durations)
-healths = st.builds(
-    Health,
-    st.from_regex(r"/[a-z?=%]{0,8}", fullmatch=True),
-    durations,
-    durations,
-    st.integers(1, 1000),
-    st.integers(1, 1000),
+statuses = st.tuples(st.integers(100, 599), st.integers(100, 599)).map(lambda pair: (min(pair), max(pair)))
+resumes = st.sampled_from(Resume)
+_judged = {
+    "interval": durations,
+    "timeout": durations,
+    "down": st.integers(1, 1000),
+    "up": st.integers(1, 1000),
+    "min_down": st.just(0.0) | durations,
+    "ramp": st.just(0.0) | durations,
+    "resume": resumes,
+}
+healths = st.one_of(
+    st.builds(
+        Health,
+        path=st.from_regex(r"/[a-z?=%]{0,8}", fullmatch=True),
+        statuses=st.lists(statuses, min_size=1, max_size=3, unique=True).map(tuple),
+        body=st.just("") | texts,
+        **_judged,
+    ),
+    st.builds(Health, tcp=st.just(True), **_judged),
+)
+breakers = st.builds(
+    Breaker, st.integers(1, 10_000).map(lambda n: n * 100), st.integers(1, 10**6), durations, durations, resumes
 )
 limits = st.builds(
     Limits,
@@ -167,7 +186,16 @@ def upstream_maps(draw: st.DrawFn) -> dict[str, Upstream]:
         endpoint_lists.map(lambda flat: {"": flat}), st.dictionaries(site_names, endpoint_lists, min_size=1)
     )
     found = draw(st.dictionaries(identifiers, st.tuples(places, st.none() | healths), min_size=1, max_size=4))
-    return {name: Upstream(name, sites, health) for name, (sites, health) in found.items()}
+    return {
+        name: Upstream(name, sites, health, draw(_own_weights(sites)), draw(st.integers(0, 10**6)))
+        for name, (sites, health) in found.items()
+    }
+
+
+def _own_weights(sites: dict[str, tuple[Endpoint, ...]]) -> st.SearchStrategy[dict[str, int]]:
+    if "" in sites:
+        return st.just({})
+    return st.dictionaries(st.sampled_from(sorted(sites)), st.integers(1, 100))
 
 
 @st.composite
@@ -200,6 +228,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 @st.composite
 def _route(draw: st.DrawFn, number: int, name: str, upstream: st.SearchStrategy[str], groups: list[str]) -> Route:
+    finalised = new is not None and draw(st.booleans())
     new = draw(st.none() | upstream)
     return Route(
         name=name,
@@ -213,11 +242,15 @@ def _route(draw: st.DrawFn, number: int, name: str, upstream: st.SearchStrategy[
         seed=draw(texts),
         subject=draw(subjects),
         timeouts=draw(timeouts),
-        fallback=draw(fallbacks),
+        fallback=Fallback() if finalised else draw(fallbacks),
         idempotent=draw(st.booleans()),
         trailing_slash=draw(st.sampled_from(SlashRule)),
         expose=draw(st.sampled_from(Expose)),
         shadow=draw(st.none() | st.builds(Shadow, percents, st.booleans())),
+        overflow=not finalised and draw(st.booleans()),
+        finalised=finalised,
+        panic=draw(st.sampled_from(Panic)),
+        breaker=None if finalised else draw(st.none() | breakers),
         rollout=draw(st.just("") | identifiers),
     )
 
@@ -277,12 +310,42 @@ def _safety(safety: Safety) -> dict[str, Any]:
 
 
 def _upstream(upstream: Upstream) -> dict[str, Any]:
-    sites = {name: [str(endpoint) for endpoint in each] for name, each in upstream.sites.items()}
+    sites = {name: [_endpoint(endpoint) for endpoint in each] for name, each in upstream.sites.items()}
     document: dict[str, Any] = {"endpoints": sites[""]} if "" in sites else {"sites": sites}
     if upstream.health is not None:
-        times = {key: write_duration(getattr(upstream.health, key)) for key in ("interval", "timeout")}
-        document["health"] = asdict(upstream.health) | times
+        document["health"] = _health(upstream.health)
+    if upstream.weights:
+        document["weights"] = dict(upstream.weights)
+    if upstream.max_requests:
+        document["max_requests"] = upstream.max_requests
     return document
+
+def _endpoint(endpoint: Endpoint) -> str | dict[str, Any]:
+    return str(endpoint) if endpoint.weight == 1 else {"url": str(endpoint), "weight": endpoint.weight}
+
+
+def _health(health: Health) -> dict[str, Any]:
+    times = {key: _limit(getattr(health, key)) for key in ("interval", "timeout", "min_down", "ramp")}
+    asked: dict[str, Any] = {"tcp": True} if health.tcp else {"path": health.path, "status": _statuses(health)}
+    return _without_nothing(
+        {**asked, **times, "body": health.body or None, "down": health.down, "up": health.up}
+        | {"resume": str(health.resume)}
+    )
+
+
+def _statuses(health: Health) -> list[int | str]:
+    return [low if low == high else f"{low}-{high}" for low, high in health.statuses]
+
+
+def _breaker(breaker: Breaker) -> dict[str, Any]:
+    return {
+        "failures": _percent(breaker.ratio),
+        "minimum": breaker.minimum,
+        "window": write_duration(breaker.window),
+        "hold": write_duration(breaker.hold),
+        "resume": str(breaker.resume),
+    }
+
 
 
 def _timeouts(each: Timeouts) -> dict[str, str]:
@@ -320,6 +383,10 @@ def _route_document(route: Route) -> dict[str, Any]:
         "seed": route.seed,
         "subject": [str(source) for source in route.subject],
         **_timeouts(route.timeouts),
+        "overflow": "legacy" if route.overflow else "none",
+        "finalised": route.finalised,
+        "panic": str(route.panic),
+        "breaker": False if route.breaker is None else _breaker(route.breaker),
         "fallback": {"on": causes} if causes else False,
         "idempotent": route.idempotent,
         "trailing_slash": str(route.trailing_slash),
@@ -338,6 +405,7 @@ def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
 _VOCABULARY = """
 version upstreams endpoints sites health legacy defaults groups routes path methods group new weight name shadow
 percent compare rollout host subject timeout connect_timeout idle_timeout fallback on idempotent trailing_slash
+status body tcp ramp resume weights max_requests url finalised overflow panic breaker failures 200-399 manual none
 expose trusted limits http via dot_segments owner cap seed capacity interval down up head fields
 safety max_step windows days mon..fri per points << ~ off yes
 .nan 1 25 0.5 1e9 0x1F 010 1:30 2024-01-01 2s GET connect monolith catalog http://a:1 ${HOME} ${ /v1/{id} /{rest...}

@@ -14,10 +14,14 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from router.core.model import (
+    Breaker,
+    Endpoint,
     Fallback,
     Group,
     Health,
     Limits,
+    Plan,
+    PlanStep,
     Route,
     Safety,
     Shadow,
@@ -53,6 +57,7 @@ class Subject(StrEnum):
     UPSTREAM = "upstream"
     SITE = "site"
     GROUP = "group"
+    PLAN = "plan"
     ROUTE = "route"
 
 
@@ -95,6 +100,7 @@ def diff(old: Table, new: Table) -> tuple[Change, ...]:
         *_named(Subject.UPSTREAM, old.upstreams, new.upstreams, _upstream),
         *_named(Subject.SITE, old.sites, new.sites, _site),
         *_named(Subject.GROUP, old.groups, new.groups, _group),
+        *_named(Subject.PLAN, old.plans, new.plans, _plan),
         *_named(Subject.ROUTE, _by_name(old), _by_name(new), _route),
     )
 
@@ -112,7 +118,7 @@ def _named(subject: Subject, old: Mapping[str, T], new: Mapping[str, T], facts: 
         elif name not in new:
             removed = tuple(FieldChange(field, value, NOTHING) for field, value in facts(old[name]).items() if value)
             changes.append(Change(Kind.REMOVED, subject, name, removed))
-        elif old[name] != new[name]:
+        elif old[name] != new[name] or subject is Subject.UPSTREAM:  # an endpoint's weight is not part of equality
             changes += _pair(subject, name, facts(old[name]), facts(new[name]))
     return changes
 
@@ -136,6 +142,7 @@ def _settings(table: Table) -> Facts:
         "http.dot_segments": str(table.dot_segments),
         "http.non_ascii_target": _yes(table.non_ascii_target),
         "http.via": table.via or "off",
+        "notify": _list([each.name for each in table.notify]) if table.notify else NOTHING,
     }
     return facts | _timeouts(table.timeouts) | _limits(table.limits) | _safety(table.safety or Safety())
 
@@ -183,15 +190,34 @@ def _timeouts(timeouts: Timeouts) -> Facts:
 
 
 def _upstream(upstream: Upstream) -> Facts:
-    facts = {f"sites.{site}" if site else "endpoints": _list(each) for site, each in sorted(upstream.sites.items())}
-    return facts | {"health": _health(upstream.health)}
+    facts = {
+        f"sites.{site}" if site else "endpoints": _list([*map(_endpoint, each)])
+        for site, each in sorted(upstream.sites.items())
+    }
+    weights = [f"{site} {weight}" for site, weight in sorted(upstream.weights.items())]
+    return facts | {
+        "health": _health(upstream.health),
+        "weights": _list(weights) if weights else NOTHING,
+        "max_requests": str(upstream.max_requests) if upstream.max_requests else NOTHING,
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    return str(endpoint) if endpoint.weight == 1 else f"{endpoint} weight {endpoint.weight}"
 
 
 def _health(health: Health | None) -> str:
     if health is None:
         return NOTHING
+    asked = "tcp" if health.tcp else f"{health.path} {_statuses(health)}"
+    body = f" with {health.body}" if health.body else ""
     every = f"every {write_duration(health.interval)} within {write_duration(health.timeout)}"
-    return f"{health.path} {every}, down after {health.down}, up after {health.up}"
+    back = f"for {_limit(health.min_down)} at least, back within {_limit(health.ramp)} by {health.resume}"
+    return f"{asked}{body} {every}, down after {health.down}, up after {health.up}, {back}"
+
+
+def _statuses(health: Health) -> str:
+    return "+".join(str(low) if low == high else f"{low}-{high}" for low, high in health.statuses)
 
 
 def _site(site: Site) -> Facts:
@@ -218,15 +244,46 @@ def _route(route: Route) -> Facts:
         "idempotent": _yes(route.idempotent),
         "trailing_slash": str(route.trailing_slash),
         "expose": str(route.expose),
+        "overflow": "legacy" if route.overflow else "none",
+        "finalised": _yes(route.finalised),
+        "panic": str(route.panic),
+        "breaker": _breaker(route.breaker),
         "shadow": _shadow(route.shadow),
         "rollout": route.rollout,
     }
     return facts | _timeouts(route.timeouts)
 
 
+def _plan(plan: Plan) -> Facts:
+    windows = [f"{_window(each)} {plan.timezone}" for each in plan.windows]
+    return {
+        "steps": _list([*map(_plan_step, plan.steps)]),
+        "max_time": write_duration(plan.max_time),
+        "ratio": f"{plan.ratio:g}",
+        "floor": _share(plan.floor),
+        "mismatch": _share(plan.mismatch),
+        "budget": f"{plan.budget.failed} in {write_duration(plan.budget.per)}",
+        "after": _list(plan.after) if plan.after else NOTHING,
+        "windows": _list(windows) if windows else NOTHING,
+    }
+
+
+def _plan_step(step: PlanStep) -> str:
+    share = "shadow" if step.shadow else f"{write_percent(step.share)}%"
+    seen = f"{write_duration(step.min_time)}/{step.min_clients}/{step.min_sample}"
+    return f"{share} after {seen} {step.gate}"
+
+
 def _fallback(fallback: Fallback) -> str:
     causes = ["connect"] * fallback.on_connect + sorted(map(str, fallback.statuses))
     return _list(causes) if causes else "off"
+
+
+def _breaker(breaker: Breaker | None) -> str:
+    if breaker is None:
+        return "off"
+    opens = f"{write_percent(breaker.ratio)}% of {breaker.minimum} within {write_duration(breaker.window)}"
+    return f"{opens}, for {write_duration(breaker.hold)} by {breaker.resume}"
 
 
 def _shadow(shadow: Shadow | None) -> str:

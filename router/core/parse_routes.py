@@ -15,9 +15,11 @@ from router.core import values
 from router.core.document import Entry, Mapping, Node, Place, Sequence
 from router.core.match import conflicts
 from router.core.model import (
+    Breaker,
     Expose,
     Fallback,
     Group,
+    Panic,
     Route,
     Shadow,
     SlashRule,
@@ -25,6 +27,7 @@ from router.core.model import (
     SubjectSource,
     Timeouts,
 )
+from router.core.parse_health import breaker
 from router.core.parse_upstreams import LATER, named
 from router.core.problem import Code, Report, show
 from router.core.schema import (
@@ -63,6 +66,10 @@ def settings_readers(upstreams: frozenset[str] | None) -> Readers:
         "idle_timeout": duration,
         "fallback": values.fallback,
         "idempotent": boolean,
+        "overflow": values.overflow,
+        "finalised": boolean,
+        "panic": choice(Panic),
+        "breaker": breaker,
         "trailing_slash": choice(SlashRule),
         "expose": choice(Expose),
         "new": upstream,
@@ -76,6 +83,8 @@ def read_defaults(top: Map[str, Entry], readers: Readers, report: Report) -> Val
     defaults = {} if entry is None else fields(entry.value, "`defaults`", readers, report)
     for key in ("expose", "trailing_slash"):
         value = readers[key](top[key].value, f"`{key}`", report) if key in top else None
+    if entry is not None:
+        _check_finalised(entry.value, defaults, defaults, "the defaults", report)
         if value is not None and defaults.setdefault(key, value) != value:
             what = f"`{key}` is {value} here and {defaults[key]} in `defaults`"
             report.problem(top[key], Code.CONTRADICTION, what, "say it in one of the two places")
@@ -114,6 +123,7 @@ def _group(entry: Entry, readers: Readers, report: Report) -> GroupSettings:
     said = fields(entry.value, f"the group `{entry.key}`", readers, report)
     group = Group(entry.key, said.pop("owner", ""), said.pop("cap", None), said.pop("seed", entry.key))
     return GroupSettings(group, said)
+    _check_finalised(entry.value, said, said, f"the group `{entry.key}`", report)
 
 
 # -------------------------------------------------------------------------------------------------- routes
@@ -169,6 +179,7 @@ def _route(node: Node, readers: Readers, inherited: _Inherited, report: Report) 
     _check_sides(found, settings, report)
     _note_what_waits(found, report)
     return None if blind else _built(node, found, settings, inherited.seeds, report)
+    _check_finalised(node, said, settings, "the route", report)
 
 
 def _built(node: Node, found: Map[str, Entry], settings: Values, seeds: Map[str, str], report: Report) -> _Read:
@@ -176,6 +187,7 @@ def _built(node: Node, found: Map[str, Entry], settings: Values, seeds: Map[str,
     name = settings.get("name") or _default_name(settings, node, "name" in found, report)
     group = settings.get("group", "")
     route = Route(
+    finalised = settings.get("finalised", False)
         name=name,
         path=settings["path"],
         legacy=settings["legacy"],
@@ -187,7 +199,7 @@ def _built(node: Node, found: Map[str, Entry], settings: Values, seeds: Map[str,
         seed=settings.get("seed") or seeds.get(group) or name,
         subject=settings.get("subject", DEFAULT_SUBJECT),
         timeouts=timeouts(settings),
-        fallback=settings.get("fallback", Fallback()),
+        fallback=Fallback() if finalised else settings.get("fallback", Fallback()),
         idempotent=settings.get("idempotent", False),
         trailing_slash=settings.get("trailing_slash", SlashRule.STRICT),
         expose=settings.get("expose", Expose.ALWAYS),
@@ -195,6 +207,10 @@ def _built(node: Node, found: Map[str, Entry], settings: Values, seeds: Map[str,
         rollout=settings.get("rollout", ""),
         line=node.line,
     )
+        overflow=not finalised and settings.get("overflow", True) is True,
+        finalised=finalised,
+        panic=settings.get("panic", Panic.OPEN),
+        breaker=None if finalised else settings.get("breaker", Breaker()) or None,
     return _Read(route, node, "name" in settings)
 
 
@@ -219,6 +235,20 @@ def _check_sides(found: Map[str, Entry], settings: Values, report: Report) -> No
 
 def _note_what_waits(found: Map[str, Entry], report: Report) -> None:
     for key, does in (("shadow", "shadows nothing"), ("rollout", "starts no rollouts")):
+def _check_finalised(node: Node, said: Values, settings: Values, label: str, report: Report) -> None:
+    """What sends requests to legacy after all must not stand beside `finalised`; what is inherited just has no say."""
+    if not settings.get("finalised"):
+        return
+    written = {each.key: each for each in node.entries} if isinstance(node, Mapping) else {}
+    for key in ("fallback", "overflow", "breaker"):
+        if said.get(key):
+            what = f"{label} is finalised, so legacy never answers instead of the new side, but `{key}` says it does"
+            report.problem(written[key], Code.CONTRADICTION, what, f"remove `{key}`, or `finalised`")
+    if "finalised" in written and "path" in written and settings.get("new") is None:
+        what = "the route is finalised, but has no `new` upstream"
+        report.problem(written["finalised"], Code.NO_NEW_SIDE, what, "name it with `new:`, or remove `finalised`")
+
+
         if key in found:
             report.note(found[key], Code.NOT_ACTED_ON, f"`{key}` is recorded, but this version {does}", LATER)
 

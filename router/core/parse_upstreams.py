@@ -6,15 +6,20 @@ that an upstream uses must stand in it, or a typo would quietly make a place of 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping as Map
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
 from router.core import values
+from router.core.addresses import Place as Listening
+from router.core.addresses import forbidden_host, is_own
 from router.core.document import Entry, Mapping, Node, Place
-from router.core.model import Endpoint, Health, Site, Upstream
+from router.core.model import Endpoint, Site, Upstream
+from router.core.parse_health import health
 from router.core.problem import Code, Report, show
-from router.core.schema import Reader, boolean, duration, entries, fields, list_of, whole
+from router.core.schema import Reader, boolean, entries, fields, list_of, missing, whole
 
 LATER: Final = "it may stay, but expect nothing of it yet"
 
@@ -45,9 +50,6 @@ def read_sites(entry: Entry | None, report: Report) -> dict[str, Site]:
 
 
 def _site(entry: Entry, report: Report) -> Site:
-    if (capacity := _entry(entry.value, "capacity")) is not None:
-        what = "`capacity` of a site is recorded, but this version does not limit a site by it"
-        report.note(capacity, Code.NOT_ACTED_ON, what, LATER)
     return Site(entry.key, **fields(entry.value, f"the site `{entry.key}`", _SITE, report))
 
 
@@ -73,7 +75,23 @@ def read_upstreams(
 
 def _endpoints_reader(environ: Map[str, str]) -> Reader[Endpoints]:
     empty = "write at least one endpoint, or remove the upstream"
-    return list_of(values.endpoint(environ), "http://10.0.0.7:8080", empty)
+    return list_of(_endpoint_reader(environ), "http://10.0.0.7:8080", empty)
+
+
+def _endpoint_reader(environ: Map[str, str]) -> Reader[Endpoint]:
+    """A reader of endpoints: `http://host:port`, or `{url: http://host:port, weight: 2}`."""
+    plain = values.endpoint(environ)
+    readers: dict[str, Reader[Any]] = {"url": plain, "weight": whole(1, 100)}
+
+    def read(node: Node, label: str, report: Report) -> Endpoint | None:
+        if not isinstance(node, Mapping):
+            return plain(node, label, report)
+        said = fields(node, label, readers, report)
+        if _entry(node, "url") is None:
+            missing(node, "url", label, "write `{url: http://10.0.0.7:8080, weight: 2}`", report)
+        return replace(said["url"], weight=said.get("weight", 1)) if "url" in said else None
+
+    return read
 
 
 def _upstream(entry: Entry, sites: frozenset[str] | None, endpoints: Reader[Endpoints], report: Report) -> Upstream:
@@ -83,7 +101,9 @@ def _upstream(entry: Entry, sites: frozenset[str] | None, endpoints: Reader[Endp
     readers: dict[str, Reader[Any]] = {
         "endpoints": endpoints,
         "sites": by_site,
-        "health": _health,
+        "health": health,
+        "weights": _weights,
+        "max_requests": whole(1, 1_000_000),
         "allow_link_local": boolean,
     }
     label = f"the upstream `{entry.key}`"
@@ -92,13 +112,38 @@ def _upstream(entry: Entry, sites: frozenset[str] | None, endpoints: Reader[Endp
     places = {"": said["endpoints"]} if "endpoints" in said else said.get("sites", {})
     if not said.get("allow_link_local"):
         _check_reach(entry, places, report)
-    return Upstream(entry.key, places, said.get("health"))
+    _check_own_weights(entry, said.get("weights", {}), places, report)
+    return Upstream(
+        entry.key, places, said.get("health"), dict(said.get("weights", {})), max_requests=said.get("max_requests", 0)
+    )
+
+
+def _weights(node: Node, label: str, report: Report) -> dict[str, int] | None:
+    """By site, where this upstream shares differently from the others."""
+    found = entries(node, label, report)
+    if found == []:
+        report.problem(node, Code.BAD_VALUE, f"{label} is empty", "write `{SITE: 30}`, or leave it out")
+    read = {each.key: _weight(each.value, f"the weight of `{each.key}`", report) for each in found or ()}
+    return {site: weight for site, weight in read.items() if weight is not None} or None
+
+
+def _check_own_weights(entry: Entry, weights: Map[str, int], places: Map[str, object], report: Report) -> None:
+    written = _entry(entry.value, "weights")
+    if written is None or not places:
+        return
+    if "" in places:
+        what = f"the upstream `{entry.key}` has `weights`, but no sites"
+        report.problem(written, Code.CONTRADICTION, what, "remove them, or write `sites` instead of `endpoints`")
+        return
+    for site in weights.keys() - places.keys():
+        what = f"the upstream `{entry.key}` has a weight for {show(site)}, which is none of its sites"
+        report.problem(written, Code.UNKNOWN_NAME, what, "name one of its `sites`, or remove the weight")
 
 
 def _check_reach(entry: Entry, places: Map[str, Endpoints | None], report: Report) -> None:
     """Whoever edits upstreams must not reach, through the router, what only the machine itself should."""
     for endpoint in chain.from_iterable(found or () for found in places.values()):
-        if (why := values.too_near(endpoint.host)) is not None:
+        if (why := forbidden_host(endpoint.host)) is not None:
             what = f"the endpoint {endpoint} of the upstream `{entry.key}` {why}"
             instead = "name another address; if it is meant, write `allow_link_local: true` beside it"
             report.problem(entry, Code.BAD_URL, what, instead)
@@ -134,11 +179,21 @@ def _by_site(
 def check_weights(entry: Entry | None, upstreams: Map[str, Upstream], sites: Map[str, Site], report: Report) -> None:
     """An upstream none of whose sites has weight could never answer."""
     for upstream in upstreams.values():
-        weights = [sites[name].weight if name in sites else 1 for name in upstream.sites]
+        weights = [upstream.weights.get(name, sites[name].weight if name in sites else 1) for name in upstream.sites]
         place = None if entry is None else _entry(entry.value, upstream.name)
         if place is not None and weights and not any(weights):
             what = f"every site of the upstream `{upstream.name}` has the weight 0"
             report.problem(place, Code.CONTRADICTION, what, "give at least one of them a weight, from 1 to 100")
+
+
+def check_own(entry: Entry | None, upstreams: Map[str, Upstream], own: Collection[Listening], report: Report) -> None:
+    """An upstream that is the router itself: a loop, or a way to its admin address."""
+    for upstream in upstreams.values():
+        place = None if entry is None else _entry(entry.value, upstream.name)
+        for endpoint in upstream.endpoints:
+            if place is not None and is_own(endpoint.host, endpoint.port, own):
+                what = f"the endpoint {endpoint} of the upstream `{upstream.name}` is an address of this router itself"
+                report.problem(place, Code.BAD_URL, what, "name the service that shall answer")
 
 
 def _entry(node: Node, key: str) -> Place | None:
@@ -146,17 +201,5 @@ def _entry(node: Node, key: str) -> Place | None:
     return next((each for each in entries if each.key == key), None)
 
 
-def _health(node: Node, label: str, report: Report) -> Health:
-    what = "`health` is recorded, but this version probes nothing"
-    report.note(node, Code.NOT_ACTED_ON, what, LATER)
-    return Health(**fields(node, label, _HEALTH, report))
-
-
-_HEALTH: Final[dict[str, Reader[Any]]] = {
-    "path": values.probe_path,
-    "interval": duration,
-    "timeout": duration,
-    "down": whole(1, 1000),
-    "up": whole(1, 1000),
-}
-_SITE: Final[dict[str, Reader[Any]]] = {"weight": whole(0, 100), "capacity": whole(1, 100)}
+_weight: Final = whole(0, 100)
+_SITE: Final[dict[str, Reader[Any]]] = {"weight": _weight, "capacity": whole(1, 100)}

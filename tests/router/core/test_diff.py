@@ -8,12 +8,14 @@ from hypothesis import given, settings
 
 from router.core.diff import Change, FieldChange, Kind, Subject, diff
 from router.core.model import (
+    Breaker,
     Endpoint,
     Expose,
     Fallback,
     Group,
     Health,
     Limits,
+    Panic,
     Route,
     Shadow,
     Site,
@@ -112,13 +114,30 @@ def test_upstreams_sites_and_groups_are_told_apart() -> None:
         sites={"pangyo": Site("pangyo", weight=60)},
         groups={"g": Group("g", "team", 500_000, "g")},
     )
-    health = "health none -> /up every 2s within 1s, down after 3, up after 5"
+    judged = "down after 3, up after 5, for 15s at least, back within 30s by auto"
+    health = f"health none -> /up 200-399 every 2s within 1s, {judged}"
     sites = "sites.pangyo none -> [http://new:2, http://[::1]:3]"
     assert [
         f"upstream new: endpoints [http://new:1] -> none, {health}, {sites}",
         "site pangyo: weight 100 -> 60",
         "group g: owner none -> team, cap none -> 50%",
     ] == lines(changed)
+
+
+def test_the_weight_of_an_endpoint_is_told_although_it_is_no_part_of_its_identity() -> None:
+    """Its share of the requests changes, so people must see it."""
+    heavy = replace(NEW, sites={"": (Endpoint("new", 1, 2),)}, weights={"pangyo": 30}, max_requests=50)
+    told = "endpoints [http://new:1] -> [http://new:1 weight 2], weights none -> [pangyo 30], max_requests none -> 50"
+    assert [f"upstream new: {told}"] == lines(replace(TABLE, upstreams={"old": OLD, "new": heavy}))
+
+
+def test_what_a_route_does_when_the_new_side_is_sick_is_told() -> None:
+    """Overflow, finalised, panic and breaker."""
+    (line,) = lines(with_route(overflow=False, finalised=True, panic=Panic.CLOSED, breaker=Breaker()))
+    assert line == (
+        "route GET /a: overflow legacy -> none, finalised false -> true, panic open -> closed, "
+        "breaker off -> 50% of 20 within 10s, for 15s by auto"
+    )
 
 
 def test_settings_of_the_file_are_one_line() -> None:

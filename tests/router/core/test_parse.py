@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from router.core.document import Scalar
 from router.core.model import (
     PPM,
+    Breaker,
     DotRule,
     Endpoint,
     Expose,
@@ -91,6 +92,7 @@ def test_the_example_of_the_interface_says_exactly_this() -> None:
         "subject": chain,
         "timeouts": Timeouts(connect=3.0, head=15.0, idle=60.0),
         "fallback": Fallback(on_connect=True, statuses=frozenset({502, 503, 504})),
+        "breaker": Breaker(),
     }
     local = "127.0.0.1"
     expected = Table(
@@ -230,8 +232,9 @@ def test_switches_and_words_are_inherited_and_can_be_taken_back(place: str) -> N
 
 
 def test_when_nobody_speaks_the_documented_defaults_hold() -> None:
-    """Legacy of the top, no new side, 3s/60s/60s, no fallback, and the client's address as subject."""
-    assert Route("ANY /a", "/a", "old", seed="ANY /a", subject=(SubjectSource(Source.CLIENT_IP),)) == only_route("")
+    """Legacy of the top, no new side, 3s/60s/60s, no fallback, a breaker, and the client's address as subject."""
+    subject = (SubjectSource(Source.CLIENT_IP),)
+    assert Route("ANY /a", "/a", "old", seed="ANY /a", subject=subject, breaker=Breaker()) == only_route("")
 
 
 def test_expose_and_trailing_slash_may_stand_at_the_top() -> None:
@@ -340,9 +343,9 @@ def test_an_upstream_needs_a_site_with_weight() -> None:
 
 
 def test_what_is_recorded_but_not_acted_on_is_noted_once_each() -> None:
-    """No option does nothing silently: shadow, rollout, capacity and health come back as notes."""
+    """No option does nothing silently: shadow and rollout come back as notes."""
     found = notes(EXAMPLE.decode())
-    assert [(6, 13, "`health`"), (14, 32, "`capacity`"), (38, 5, "`shadow`"), (39, 5, "`rollout`")] == sorted(
+    assert [(38, 5, "`shadow`"), (39, 5, "`rollout`")] == sorted(
         (note.line, note.column, note.what.split()[0]) for note in found
     )
     assert {Code.NOT_ACTED_ON} == {note.code for note in found}
