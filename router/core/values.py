@@ -299,6 +299,14 @@ def _fallback_cause(node: Node, label: str, report: Report) -> int | str | None:
         return _CONNECT
     status = digits(node)
     if status is not None and 400 <= status <= 599:
+def overflow(node: Node, label: str, report: Report) -> bool | None:
+    """Does legacy take what the new side has no healthy room for?  `legacy` or `none`."""
+    if isinstance(node, Scalar) and node.value in {"legacy", "none"}:
+        return node.value == "legacy"
+    report.problem(node, Code.BAD_VALUE, f"{label} is {describe(node)}", "write `legacy` or `none`")
+    return None
+
+
         return status
     what = f"{label} is {describe(node)}, neither `connect` nor a status from 400 to 599"
     report.problem(node, Code.BAD_VALUE, what, "write connect, or a status such as 503")
