@@ -203,6 +203,14 @@ class RecentTraffic:
         """Seconds since some moment, by the clock of the samples."""
         return self._clock.elapsed()
 
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    def sums(self) -> Mapping[str, tuple[int, int]]:
+        """Requests answered ever by (legacy, new), by route name, as the last sample has them."""
+        return self._samples[-1].sums if self._samples else {}
+
     def now(self, start: int, side: int, of: Collection[int]) -> Now:
         """What a route's block says about one side at this moment; gauges of these workers only."""
         half = RouteBlock.SIDE_REQUESTS

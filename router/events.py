@@ -68,6 +68,8 @@ class EventName:
     """A request at the admin address met a mistake of ours; the caller got the id that stands here."""
     ACCESS_TROUBLE: Final = "access.trouble"
     """The tokens cannot be read, the audit cannot be written, or others may write routes.yaml."""
+    PROGRESS_TROUBLE: Final = "progress.trouble"
+    """The history of the migration cannot be read or written; nothing else suffers."""
     MISSED: Final = "events.missed"
     """The first event of a subscriber who asked for what is not remembered any more."""
     DROPPED: Final = "events.dropped"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from aiohttp import web
 
 from control.counters import RecentTraffic
 from control.metrics import Metrics
+from control.progress import Progress
 from router.core.explain import compiled
 from router.core.match import Matcher
 from router.core.model import Table
@@ -34,11 +36,18 @@ class Context:
     """Reads a routes.yaml that is only asked about; nothing it says takes force."""
     exchanges: Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]] = nothing_known
     """What the workers remember of exchanges with a request id, newest first."""
+    watch: Progress | None = None
+    """None: nobody remembers how the migration went; the present is told all the same."""
     listeners: int = 0
     """Open event streams."""
     was_ready: bool = False
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     _matcher: tuple[Table, Matcher[int]] | None = None
+
+    @cached_property
+    def progress(self) -> Progress:
+        """How far the migration is."""
+        return self.watch or Progress(self.live, self.traffic.sums, self.traffic.clock, self.live.events)
 
     def matcher(self) -> Matcher[int]:
         """Of the table in force; made anew when that has changed."""

@@ -1,0 +1,262 @@
+"""How far the migration is: for the page, for spreadsheets, and as a badge.  Values in, answers out.
+
+/api/v1/progress            how it stands: everything, each group, each owner, what is stuck, the forecast
+/api/v1/progress/routes     the same, route by route
+/api/v1/progress/history    the curve: points in time, of everything or of one group
+/api/v1/progress/changes    which routes came into another stage, the newest first
+/api/v1/progress.csv        routes or curve as a table
+/api/v1/progress/badge.svg  one line for a README
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import StringIO
+from typing import Any, Final
+
+from aiohttp import web
+
+from control.api import body, views
+from control.api.problems import Problem, invalid
+from control.api.reads import MOST, answer, context
+from control.badge import badge
+from control.progress import ALL, Look
+from rollout.core.burnup import Forecast, NoForecast
+from rollout.core.progress import DAY, STAGES, Passage, Point, Standing, Stuck, Tally
+from router.core.model import PPM
+from router.ports import StoreError
+
+DAYS: Final = 90
+MOST_DAYS: Final = 1830
+PAGE: Final = 50
+_FORMULA: Final = tuple("=+-@\t\r")
+"""What a spreadsheet would compute instead of showing it."""
+_ROUTE_COLUMNS: Final = ("name", "group", "owner", "stage", "since", "moved", "share", "wish", "requests", "new")
+_POINT_COLUMNS: Final = ("at", *(stage.value for stage in STAGES), "total", "finished", "share", "requests", "traffic")
+
+Json = dict[str, Any]
+
+
+# -- how it stands -----------------------------------------------------------------------------------------------------
+
+
+async def progress(request: web.Request) -> web.Response:
+    found = context(request)
+    watch = found.progress
+    look = watch.look()
+    owners = _owners(look)
+    stuck = [_stuck_view(each, look.at) for each in look.stuck]
+    return answer(
+        {
+            "at": look.at,
+            "revision": look.revision,
+            "window": round(look.window),
+            "stages": [stage.value for stage in STAGES],
+            "all": standing_view(look.all) | _forecast_view(watch.forecast()),
+            "groups": [
+                {"group": group, "owner": _owner(found.live.table.groups, group)}
+                | standing_view(tally)
+                | _forecast_view(watch.forecast(group))
+                for group, tally in look.groups.items()
+            ],
+            "owners": [{"owner": owner} | standing_view(tally) for owner, tally in owners.items()],
+            "stuck": stuck[:MOST],
+            "more_stuck": max(0, len(stuck) - MOST),
+        }
+    )
+
+
+def standing_view(tally: Tally) -> Json:
+    """`percent` and `traffic` are of 100; None where there is nothing to divide by."""
+    total, requests = tally.total, sum(tally.requests)
+    return {
+        "apis": {stage.value: count for stage, count in zip(STAGES, tally.apis, strict=True)},
+        "total": total,
+        "finished": tally.finished,
+        "percent": _of(tally.finished, total),
+        "share": _of(tally.share / PPM, total),
+        "requests": requests,
+        "traffic": _of(tally.new, requests),
+        "traffic_by_stage": {
+            stage.value: _of(count, requests) for stage, count in zip(STAGES, tally.requests, strict=True)
+        },
+    }
+
+
+def _of(part: float, whole: float) -> float | None:
+    return round(100 * part / whole, 2) if whole else None
+
+
+def _owners(look: Look) -> Mapping[str, Tally]:
+    """By owner; `""`: routes that nobody owns, and what is unlisted."""
+    owner_of = {each.route.group: each.owner for each in look.routes}
+    found: dict[str, Tally] = {}
+    for group, tally in look.groups.items():
+        owner = owner_of.get(group, "")
+        found[owner] = found.get(owner, Tally()) + tally
+    return found
+
+
+def _owner(groups: Mapping[str, Any], name: str) -> str:
+    return groups[name].owner if name in groups else ""
+
+
+def _forecast_view(found: Forecast | NoForecast) -> Json:
+    if isinstance(found, NoForecast):
+        return {"forecast": None, "no_forecast": found.why}
+    return {
+        "forecast": {
+            "earliest": round(found.earliest),
+            "likely": round(found.likely),
+            "latest": None if found.latest is None else round(found.latest),
+            "weekly": round(found.weekly, 2),
+            "weeks": found.weeks,
+        },
+        "no_forecast": None,
+    }
+
+
+def _stuck_view(found: Stuck, now: float) -> Json:
+    return {
+        "why": found.why.value,
+        "since": found.since,
+        "days": max(0, int((now - found.since) / DAY)),
+        "route": found.route or None,
+        "order": found.order or None,
+        "kind": None if found.kind is None else found.kind.value,
+        "scope": None if found.scope is None else views.scope_view(found.scope),
+        "group": found.group,
+        "share": views.percent(found.share),
+    }
+
+
+async def routes(request: web.Request) -> web.Response:
+    look = context(request).progress.look()
+    return answer({"at": look.at, "revision": look.revision, "routes": [_route_view(each) for each in look.routes]})
+
+
+def _route_view(each: Standing) -> Json:
+    return {
+        "name": each.route.name,
+        "group": each.route.group,
+        "owner": each.owner,
+        "stage": each.track.stage.value,
+        "since": each.track.since,
+        "moved": each.track.moved,
+        "share": views.percent(each.share),
+        "wish": views.percent(each.track.wish),
+        "requests": sum(each.requests),
+        "new": each.new,
+    }
+
+
+# -- how it came to be so ----------------------------------------------------------------------------------------------
+
+
+async def history(request: web.Request) -> web.Response:
+    group = _group(request)
+    points = await _points(request, group)
+    return answer({"group": group, "points": [_point_view(each, group) for each in points]})
+
+
+async def _points(request: web.Request, group: str | None) -> Sequence[Point]:
+    watch = context(request).progress
+    days = body.bounded(request.query, "days", MOST_DAYS) or DAYS
+    try:
+        return await watch.history(watch.look().at - days * DAY, group)
+    except StoreError as error:
+        raise _forgotten(error) from None
+
+
+def _group(request: web.Request) -> str | None:
+    """None for all together; `""` is the group of those that have none."""
+    if "group" not in request.query:
+        return ALL
+    group = request.query["group"]
+    if group and group not in context(request).live.table.groups:
+        raise invalid("group", f"there is no group {group[:100]!r}", "see GET /api/v1/progress")
+    return group
+
+
+def _tally_of(point: Point, group: str | None) -> Tally:
+    return point.all if group is None else point.groups.get(group, Tally())
+
+
+def _point_view(point: Point, group: str | None) -> Json:
+    tally = _tally_of(point, group)
+    requests = sum(tally.requests)
+    return {
+        "at": point.at,
+        "apis": {stage.value: count for stage, count in zip(STAGES, tally.apis, strict=True) if count},
+        "total": tally.total,
+        "finished": tally.finished,
+        "share": _of(tally.share / PPM, tally.total),
+        "requests": requests,
+        "traffic": _of(tally.new, requests),
+    }
+
+
+async def changes(request: web.Request) -> web.Response:
+    limit = body.bounded(request.query, "limit", MOST) or PAGE
+    try:
+        found = await context(request).progress.passages(limit, request.query.get("name"))
+    except StoreError as error:
+        raise _forgotten(error) from None
+    return answer({"changes": list(map(_passage_view, found))})
+
+
+def _passage_view(passage: Passage) -> Json:
+    return {"at": passage.at, "route": passage.route, "before": passage.before or None, "after": passage.after or None}
+
+
+def _forgotten(error: StoreError) -> Problem:
+    return Problem(503, "storage", str(error), "look at the disk; what is in force does not depend on it")
+
+
+# -- for spreadsheets and READMEs --------------------------------------------------------------------------------------
+
+
+async def table(request: web.Request) -> web.Response:
+    """`of=routes`, or `of=history`, one line a point."""
+    what = request.query.get("of", "routes")
+    if what not in {"routes", "history"}:
+        raise invalid("of", f"{what[:40]!r} is neither routes nor history", "write one of the two")
+    if what == "routes":
+        named: Sequence[str] = _ROUTE_COLUMNS
+        rows: Iterable[Json] = map(_route_view, context(request).progress.look().routes)
+    else:
+        group = _group(request)
+        rows = _flat(await _points(request, group), group)
+        named = _POINT_COLUMNS
+    headers = {"Content-Disposition": f'attachment; filename="progress-{what}.csv"'}
+    return web.Response(text=_csv(named, rows), content_type="text/csv", headers=headers)
+
+
+def _flat(points: Iterable[Point], group: str | None) -> Iterator[Json]:
+    for point in points:
+        view = _point_view(point, group)
+        yield view | {stage.value: view["apis"].get(stage.value, 0) for stage in STAGES}
+
+
+def _csv(named: Sequence[str], rows: Iterable[Json]) -> str:
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(named)
+    writer.writerows([_cell(row[name]) for name in named] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A name that begins like a formula stays a name."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+async def shield(request: web.Request) -> web.Response:
+    """`12 of 40 APIs`, of everything or of one group."""
+    group = _group(request)
+    look = context(request).progress.look()
+    tally = look.all if group is None else look.groups.get(group, Tally())
+    title = "migration" if group is None else f"migration: {group or 'no group'}"
+    svg = badge(title, f"{tally.finished} of {tally.total} APIs", tally.finished / tally.total if tally.total else 0.0)
+    return web.Response(text=svg, content_type="image/svg+xml")

@@ -1,0 +1,226 @@
+"""Keeps watch over the migration: where every route stands, since when, and how it came to be so.
+
+`rollout.core.progress` says what a stage is; here it is asked every few seconds, what has changed is remembered, and a
+point of the curve is kept every five minutes.  When the memory fails, the present is still told and nothing else of
+the router notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from rollout.core.burnup import TOO_YOUNG, Forecast, Mark, NoForecast, forecast
+from rollout.core.progress import Passage, Point, Standing, Stuck, Tally, Track, by_group, standings, stuck
+from router.core.model import UNLISTED
+from router.core.orders import EffectiveState
+from router.events import EventName, Events
+from router.live import Live
+from router.ports import Clock, StoreError
+
+EVERY: Final = 10.0
+"""Seconds between two looks."""
+POINT: Final = 300.0
+"""Seconds between two points of the curve."""
+WINDOW: Final = 3600.0
+"""Seconds of traffic that stages are weighted with."""
+FRESH: Final = 5.0
+"""Seconds for which a look is good, unless something else takes force."""
+LOOKED_BACK: Final = 91 * 86_400.0
+"""Seconds of history that a forecast is drawn from, and a little more."""
+
+ALL: Final = None
+"""Stands for all groups together where a group is named."""
+
+Sums = Mapping[str, tuple[int, int]]
+"""Requests answered ever by (legacy, new), by route name."""
+
+
+class Memory(Protocol):
+    """What outlives the process.  Every method may raise StoreError."""
+
+    async def tracks(self) -> Mapping[str, Track]:
+        """How every route stood at the last word."""
+
+    async def record(self, tracks: Mapping[str, Track], gone: Sequence[str], at: float) -> None:
+        """The tracks that have changed, and the routes that are no more."""
+
+    async def add(self, point: Point) -> None:
+        """Keeps a point; old ones become coarser."""
+
+    async def points(self, since: float, group: str | None) -> Sequence[Point]:
+        """In the order of time; of one group alone, or of all."""
+
+    async def passages(self, limit: int, route: str | None) -> Sequence[Passage]:
+        """The newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How everything stands at a moment."""
+
+    at: float
+    revision: int
+    routes: tuple[Standing, ...]
+    groups: Mapping[str, Tally]
+    """`""`: routes without a group, and what is unlisted."""
+    stuck: tuple[Stuck, ...]
+    window: float
+    """Seconds of traffic that the requests were counted in."""
+
+    @property
+    def all(self) -> Tally:
+        return sum(self.groups.values(), Tally())
+
+
+class Progress:
+    """Knows the present, and asks the memory for the past."""
+
+    def __init__(
+        self, live: Live, sums: Callable[[], Sums], clock: Clock, events: Events, memory: Memory | None = None
+    ) -> None:
+        self._live = live
+        self._sums = sums
+        self._clock = clock
+        self._events = events
+        self._memory = memory
+        self._tracks: Mapping[str, Track] = {}
+        self._marks: deque[tuple[float, Sums]] = deque()
+        """Sums at earlier times, oldest first: the window of traffic."""
+        self._look: tuple[EffectiveState, Look] | None = None
+        self._point: tuple[float, Sums] | None = None
+        """When the last point was made, and the sums at that time."""
+        self._begun = False
+        self._trouble = ""
+        self.forecasts: Mapping[str | None, Forecast | NoForecast] = {}
+        """By group; `ALL` for everything."""
+
+    # -- the present --------------------------------------------------------------------------------
+
+    def look(self) -> Look:
+        """How it stands; cheap when it was asked a moment ago."""
+        now, state = self._clock.now(), self._live.state
+        if self._look is not None and self._look[0] is state and 0 <= now - self._look[1].at < FRESH:
+            return self._look[1]
+        requests, window = self._recent()
+        found = standings(self._live.table, state, self._live.orders, self._tracks, requests, now)
+        groups = by_group(found, sum(requests.get(UNLISTED, (0, 0))))
+        late = stuck(found, self._live.orders, now)
+        look = Look(now, self._live.revision, found, groups, late, window)
+        self._look = (state, look)
+        return look
+
+    def forecast(self, group: str | None = ALL) -> Forecast | NoForecast:
+        return self.forecasts.get(group, TOO_YOUNG)
+
+    def _recent(self) -> tuple[Sums, float]:
+        """Requests within the window, and how long that is so far."""
+        now, sums = self._clock.elapsed(), self._sums()
+        if not self._marks:
+            return {}, 0.0
+        at, first = self._marks[0]
+        return _difference(sums, first), now - at
+
+    # -- the past -----------------------------------------------------------------------------------
+
+    async def history(self, since: float, group: str | None = ALL) -> Sequence[Point]:
+        """The curve; empty without a memory.  Raises StoreError."""
+        return () if self._memory is None else await self._memory.points(since, group)
+
+    async def passages(self, limit: int, route: str | None = None) -> Sequence[Passage]:
+        """Which routes came into another stage, the newest first.  Raises StoreError."""
+        return () if self._memory is None else await self._memory.passages(limit, route)
+
+    # -- keeping watch ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Looks and remembers until it is cancelled."""
+        while True:
+            if self._live.started:
+                await self._guarded()
+            await asyncio.sleep(EVERY)
+
+    async def _guarded(self) -> None:
+        """A memory that fails costs the curve, and is said once."""
+        try:
+            await self.step()
+        except StoreError as error:
+            if str(error) != self._trouble:
+                self._events.tell(EventName.PROGRESS_TROUBLE, why=str(error))
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
+
+    async def step(self) -> None:
+        """One look, and what follows from it.  Raises StoreError; what is known of the present is right all the same.
+
+        Nothing is written before the memory has been read: every route would seem to be new.
+        """
+        self._mark()
+        if self._memory is not None and not self._begun:
+            self._tracks = await self._memory.tracks()
+            self._begun = True
+        self._look = None
+        look = self.look()
+        await self._remember(look)
+        if self._point is None or look.at - self._point[0] >= POINT or look.at < self._point[0]:
+            await self._keep(look)
+
+    def _mark(self) -> None:
+        now = self._clock.elapsed()
+        if not self._marks or now - self._marks[-1][0] >= POINT:
+            self._marks.append((now, self._sums()))
+        while len(self._marks) > 1 and self._marks[1][0] <= now - WINDOW:
+            self._marks.popleft()
+
+    async def _remember(self, look: Look) -> None:
+        """What has changed since the last look; it is changed here only once it is recorded."""
+        tracks = {each.route.name: each.track for each in look.routes}
+        changed = {name: track for name, track in tracks.items() if self._tracks.get(name) != track}
+        gone = [name for name in self._tracks if name not in tracks]
+        if self._memory is not None and (changed or gone):
+            await self._memory.record(changed, gone, look.at)
+        self._tracks = tracks
+
+    async def _keep(self, look: Look) -> None:
+        """A point of the curve, and the forecasts anew."""
+        sums = self._sums()
+        since = {} if self._point is None else _difference(sums, self._point[1])
+        found = [
+            Standing(each.route, each.owner, each.share, each.track, since.get(each.route.name, (0, 0)))
+            for each in look.routes
+        ]
+        self._point = (look.at, sums)
+        if self._memory is None:
+            return
+        await self._memory.add(Point(look.at, by_group(found, sum(since.get(UNLISTED, (0, 0))))))
+        self.forecasts = _forecasts(await self._memory.points(look.at - LOOKED_BACK, ALL), look.at)
+
+
+def _difference(later: Sums, earlier: Sums) -> Sums:
+    """Of routes that had any."""
+    found = {}
+    for name, (legacy, new) in later.items():
+        before = earlier.get(name, (0, 0))
+        if before != (legacy, new):
+            found[name] = (max(0, legacy - before[0]), max(0, new - before[1]))
+    return found
+
+
+def _forecasts(points: Sequence[Point], now: float) -> Mapping[str | None, Forecast | NoForecast]:
+    if not points:
+        return {}
+    found: dict[str | None, Forecast | NoForecast] = {
+        ALL: forecast([_mark_of(each.at, each.all) for each in points], now)
+    }
+    for group in points[-1].groups:
+        marks = [_mark_of(each.at, each.groups[group]) for each in points if group in each.groups]
+        found[group] = forecast(marks, now)
+    return found
+
+
+def _mark_of(at: float, tally: Tally) -> Mark:
+    return Mark(at, tally.total, tally.finished)
