@@ -36,6 +36,7 @@ COPY router/ router/
 COPY rollout/ rollout/
 COPY control/ control/
 COPY demo/ demo/
+COPY dashboards/web/ dashboards/web/
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/strangler/bin/python -m pip install --no-deps --no-index /wheels/*.whl \
  && /opt/strangler/bin/python -m compileall -q /opt/strangler/lib

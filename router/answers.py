@@ -68,7 +68,7 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a routes.yaml would change if it were loaded now."""
+    """What a routes.yaml would change if it were loaded now, or an order if it were given."""
 
     lines: tuple[str, ...]
     """Readable, one finding a line."""
@@ -90,6 +90,8 @@ class Plan:
     notes: tuple[str, ...] = ()
     confirm: float | None = None
     """Seconds within which it would have to be confirmed."""
+    allowed: int | None = None
+    """Of a weight that breaks a rule: the largest in ppm, in whole percent, that would pass in its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Looks at what might be and what was, without changing anything: `plan` and `diff`."""
+"""Looks at what might be and what was, without changing anything: `plan`, `preview` and `diff`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from router.answers import Difference, Plan
 from router.core.diff import diff
 from router.core.guard import mass_removal
 from router.core.orders import effective, supersede
+from router.core.place import Placed
 from router.core.safety import Facts, check, moved, moved_to_new
 from router.core.subjects import moved_subjects
 from router.ports import Compiled, State
@@ -33,6 +34,27 @@ def plan(now: Force, compiled: Compiled, facts: Facts) -> Plan:
         removal=mass_removal(now.table, table, facts.traffic),
         notes=compiled.notes,
         confirm=table.safety.confirm if table.safety else None,
+    )
+
+
+def preview(now: Force, placed: Placed, facts: Facts) -> Plan:
+    """What would follow if this order were given now."""
+    table, orders = now.table, placed.orders
+    state = effective(table, orders)
+    after = {route.name: entry.share for route, entry in zip(table.routes, state.routes, strict=True)}
+    routes = route_changes(now.shares(), after, same=True)
+    changed = changed_shares(routes)
+    subjects = moved_subjects((table, now.state), (table, state))
+    return Plan(
+        lines=placed.lines,
+        routes=routes,
+        superseded=(),
+        moved=moved(changed, facts.traffic),
+        moved_to_new=moved_to_new(changed, facts.traffic),
+        subjects=subjects.total,
+        seeds=subjects.by_seed,
+        violations=check(table, orders, changed, facts),
+        removal=(),
     )
 
 

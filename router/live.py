@@ -32,7 +32,7 @@ from router.core.place import confirm as place_confirm
 from router.core.safety import Facts
 from router.core.wire import Blocks
 from router.events import Event, EventName, Events, Subscription
-from router.forecast import difference, plan
+from router.forecast import difference, plan, preview
 from router.judge import Local, Witness, judged, largest, utc, with_allowed, with_places
 from router.ports import (
     Changes,
@@ -657,6 +657,26 @@ class Live:
         if isinstance(compiled, Problems):
             return refusal("invalid", "routes.yaml has problems", "", compiled.lines)
         return await asyncio.to_thread(plan, self._now, compiled, self._facts(compiled.table))
+
+    async def preview(
+        self, kind: Kind, scope: Scope, *, share: int | None = None, side: Side | None = None
+    ) -> Plan | Refusal:
+        """What this order would change if it were given now; nothing is."""
+        if self._force is None:
+            return not_started()
+        if (objection := incomplete(kind, scope, share, side)) is not None:
+            return objection
+        who = Who("nobody", "order", "a preview", kind.value, str(scope))
+        stamp, now = self._stamp(who), self._now
+        placed = placing(kind, scope, share or 0, side)(now.table, self._orders, stamp)
+        if isinstance(placed, Objection):
+            return refusal(placed.code, placed.detail, placed.instead)
+        facts = self._facts(now.table)
+        found = await asyncio.to_thread(preview, now, placed, facts)
+        if not found.violations or kind is not Kind.WEIGHT:
+            return found
+        allowed = largest(now, lambda other: placing(kind, scope, other, side), stamp, facts, who)
+        return replace(found, allowed=allowed)
 
     async def difference(self, first: int, second: int) -> Difference | Refusal:
         """Exactly what differs between two revisions."""

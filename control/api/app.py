@@ -16,7 +16,11 @@ from control.api.guard import ANSWERS, DECLARED, guard
 from control.api.idempotency import Answers
 from control.api.openapi import DOCUMENT, encoded
 
-_PATTERNS: Final = {"/api/v1/routes/{name}": "/api/v1/routes/{name:.+(?<!/weight)}", "{name}": "{name:.+}"}
+_PATTERNS: Final = {
+    "/api/v1/routes/{name}": "/api/v1/routes/{name:.+(?<!/weight)}",
+    "/web/{file}": "/web/{file:.+}",
+    "{name}": "{name:.+}",
+}
 """Names of routes contain slashes and spaces; a client may escape the slashes or not.  One that ends in `/weight` is
 read with its slashes escaped, or as `?name=`."""
 

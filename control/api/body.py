@@ -19,7 +19,7 @@ from aiohttp import web
 from control.api.access import PRINCIPAL
 from control.api.problems import Problem, invalid
 from router.core.model import Side
-from router.core.orders import Reach, Scope
+from router.core.orders import Kind, Reach, Scope
 from router.core.safety import Rule
 from router.core.units import DURATION_HELP, PERCENT_HELP, read_duration, read_percent
 from router.wishes import REMOVAL
@@ -129,6 +129,14 @@ def side(body: Json) -> Side:
     return Side[value.upper()]
 
 
+def kind(body: Json) -> Kind:
+    """Of an order."""
+    value, known = text(body, "kind"), [each.value for each in Kind]
+    if value not in known:
+        raise invalid("kind", f"there is no order {value[:40]!r}", f"known: {_list(known)}")
+    return Kind(value)
+
+
 def seconds(body: Json, field: str) -> float | None:
     """A duration such as `2h`; None when it is not said."""
     if body.get(field) is None:
@@ -192,9 +200,9 @@ def whole(value: str, field: str) -> int:
     return int(value)
 
 
-def flag(query: Mapping[str, str], name: str) -> bool:
-    """`true` or `false`; missing is false."""
-    value = query.get(name, "false")
+def flag(query: Mapping[str, str], name: str, *, otherwise: bool = False) -> bool:
+    """`true` or `false`; `otherwise` when it is missing."""
+    value = query.get(name, str(otherwise).lower())
     if value not in {"true", "false"}:
         raise invalid(name, f"{value[:40]!r} is neither true nor false", "write one of the two")
     return value == "true"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from control.api import login, openapi, page, progress, reads, schemas, schemas_progress, stream, writes
+from control.api import login, openapi, page, reads, schemas, stream, writes
 from control.api.endpoint import EVENTS, YAML, Endpoint, Handler, Json
 from control.api.schemas import Parameter
 from control.auth.roles import Role
@@ -39,7 +39,8 @@ _HEALTH: Final = tuple(
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *_HEALTH,
-    _get("/", reads.front, "The page for people.", "text/html", listed=False),
+    _get("/", page.front, "The page for people.", "text/html", listed=False),
+    _get("/web/{file}", page.part, "What the page is made of.", "text/plain", role=Role.ANYBODY, listed=False),
     _get("/metrics", reads.metrics, "Metrics as Prometheus reads them.", "text/plain"),
     _get("/api/v1/openapi.json", openapi.document, "This document.", schemas.OBJECT, role=Role.ANYBODY),
     Endpoint(
@@ -53,9 +54,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         refuses=(409,),
     ),
     _get("/api/v1/session", login.whoami, "Who is logged in.", schemas.SESSION, refuses=(404,)),
-    _get("/login", login.page, "The way in for people.", "text/html", role=Role.ANYBODY, listed=False),
+    _get("/login", page.way_in, "The way in for people.", "text/html", role=Role.ANYBODY, listed=False),
     Endpoint("DELETE", "/api/v1/session", VIEWER, "Logs out.", login.leave, schemas.OBJECT),
-    _get("/api/v1/status", reads.status, "Orders, routes and workers as they are.", schemas.STATUS),
+    _get(
+        "/api/v1/status",
+        reads.status,
+        "Orders, routes and workers as they are.",
+        schemas.STATUS,
+        schemas.WITH_ROUTES,
+        refuses=(422,),
+    ),
     _get(
         "/api/v1/routes",
         reads.routes,
@@ -67,6 +75,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         schemas.LIMIT,
         schemas.OFFSET,
         schemas.NAME,
+        schemas.WITH_RATES,
         refuses=(404, 422),
     ),
     _change("PUT", "/api/v1/routes/{name}/weight", writes.weight, "A weight for a route, or a glob.", schemas.WEIGHT),
@@ -77,6 +86,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _change("POST", "/api/v1/caps", writes.cap, "A ceiling.", schemas.CAP),
     _change("POST", "/api/v1/freezes", writes.freeze, "No share may rise.", schemas.FREEZE),
     _change("POST", "/api/v1/drains", writes.drain, "Nothing goes to a site.", schemas.DRAIN),
+    Endpoint(
+        "POST",
+        "/api/v1/preview",
+        VIEWER,
+        "What would this order change?",
+        reads.preview,
+        schemas.OBJECT,
+        body=schemas.PREVIEW,
+        refuses=(404, 409, 415, 422),
+    ),
     _get("/api/v1/orders", reads.orders, "The orders in force.", schemas.ORDERS),
     _get("/api/v1/orders/{id}", reads.order, "One of them.", schemas.ORDER, refuses=(404,)),
     _get(
@@ -156,41 +175,3 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         refuses=(400, 503),
     ),
 )
-    _get("/api/v1/progress", progress.progress, "How far the migration is.", schemas_progress.PROGRESS),
-    _get("/api/v1/progress/routes", progress.routes, "The stage of every route.", schemas_progress.ROUTES),
-    _get(
-        "/api/v1/progress/history",
-        progress.history,
-        "The curve.",
-        schemas_progress.HISTORY,
-        schemas_progress.GROUP,
-        schemas_progress.DAYS,
-        refuses=(422, 503),
-    ),
-    _get(
-        "/api/v1/progress/changes",
-        progress.changes,
-        "Which routes came into another stage, newest first.",
-        schemas_progress.CHANGES,
-        schemas.LIMIT,
-        schemas_progress.ROUTE,
-        refuses=(422, 503),
-    ),
-    _get(
-        "/api/v1/progress.csv",
-        progress.table,
-        "The same for spreadsheets.",
-        "text/csv",
-        schemas_progress.OF,
-        schemas_progress.GROUP,
-        schemas_progress.DAYS,
-        refuses=(422, 503),
-    ),
-    _get(
-        "/api/v1/progress/badge.svg",
-        progress.shield,
-        "A badge for a README.",
-        "image/svg+xml",
-        schemas_progress.GROUP,
-        refuses=(422,),
-    ),

@@ -22,7 +22,7 @@ from control.api import body
 from control.api.access import ACCESS, PRINCIPAL, Access
 from control.api.endpoint import Endpoint
 from control.api.idempotency import HEADER, Answers
-from control.api.page import STYLE_HASH
+from control.api.page import CSP
 from control.api.problems import Problem, invalid
 from control.auth.roles import Role
 from control.loopback import is_loopback
@@ -40,9 +40,7 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": CSP,
     "Cache-Control": "no-store",
 }
 

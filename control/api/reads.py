@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control.api import body, page, proof, views
+from control.api import body, proof, views
 from control.api.context import CONTEXT, Context
 from control.api.problems import Problem, invalid
 from control.api.served import served
 from control.metrics import CONTENT_TYPE
 from router.answers import Refusal
 from router.core.explain import Asked, explain
-from router.core.orders import Order
+from router.core.orders import Kind, Order
 from router.live import Revision
 from router.ports import Problems
 
@@ -84,14 +84,10 @@ def _serving(found: Context) -> str:
 
 
 async def status(request: web.Request) -> web.Response:
+    """`?routes=false` leaves the routes out: for those who have them already."""
     found = context(request)
-    return answer(views.status_view(found.live, found.traffic.rates()))
-
-
-async def front(request: web.Request) -> web.Response:
-    found = context(request)
-    html = page.render(views.status_view(found.live, found.traffic.rates()))
-    return web.Response(text=html, content_type="text/html")
+    routes = body.flag(request.query, "routes", otherwise=True)
+    return answer(views.status_view(found.live, found.traffic.rates(), routes=routes))
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -100,16 +96,29 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 async def routes(request: web.Request) -> web.Response:
-    """All of them, or those that all filters let through; `name` gives one."""
+    """All of them, or those that all filters let through; `name` gives one.
+
+    `?rates=false`: without what is measured, so that the same revision is the same answer, and travels once.
+    """
     if "name" in request.query:
         return answer(_route(context(request), request.query["name"]))
     side = request.query.get("side")
     if side not in {None, "new", "legacy"}:
         raise invalid("side", f"{side!r} is no side", "new: some of its traffic; legacy: none of it is new")
     limit, offset = _page(request)
-    found = list(_filtered(_views(context(request)), request.query.get("group"), request.query.get("q"), side))
+    rates = body.flag(request.query, "rates", otherwise=True)
+    live = context(request).live
+    tag = f"{live.revision}-{live.digest[:16]}"
+    if not rates and any(known.value == tag for known in request.if_none_match or ()):
+        return web.Response(status=304, headers={"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
+    found = list(
+        _filtered(_views(context(request), rates=rates), request.query.get("group"), request.query.get("q"), side)
+    )
     page = found[offset:] if limit is None else found[offset : offset + limit]
-    return answer({"revision": context(request).live.revision, "total": len(found), "routes": page})
+    said = answer({"revision": live.revision, "total": len(found), "routes": page})
+    if not rates:
+        said.headers.update({"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
+    return said
 
 
 def _page(request: web.Request) -> tuple[int | None, int]:
@@ -119,9 +128,16 @@ def _page(request: web.Request) -> tuple[int | None, int]:
     return limit, offset or 0
 
 
-def _views(found: Context) -> Iterable[Json]:
+def _views(found: Context, *, rates: bool = True) -> Iterable[Json]:
     live = found.live
-    return views.route_views(live.table, live.state, live.orders, found.traffic.rates())
+    if rates:
+        return views.route_views(live.table, live.state, live.orders, found.traffic.rates())
+    return map(_unmeasured, views.route_views(live.table, live.state, live.orders, {}))
+
+
+def _unmeasured(view: Json) -> Json:
+    """A route without what changes although nobody changes anything."""
+    return {name: value for name, value in view.items() if name not in {"measured", "requests_per_second"}}
 
 
 def _filtered(routes: Iterable[Json], group: str | None, part: str | None, side: str | None) -> Iterable[Json]:
@@ -256,6 +272,29 @@ async def check(request: web.Request) -> web.Response:
         problem.problems = found.lines
         return problem.answer()
     return answer({"ok": True, "routes": len(found.table.routes), "notes": list(found.notes)})
+
+
+_SAYS: Final = {Kind.WEIGHT: "weight", Kind.CAP: "cap", Kind.PIN: "side"}
+"""What an order of a kind says beside its scope."""
+
+
+async def preview(request: web.Request) -> web.Response:
+    """`{"kind": "weight", "scope": {...}, "weight": 25}`: what would it change, and against which rules?"""
+    asked = await body.read_object(request, ("kind", "scope", *_SAYS.values()))
+    kind = body.kind(asked)
+    own = _SAYS.get(kind)
+    body.known_keys(asked, ("kind", "scope") if own is None else ("kind", "scope", own))
+    found = context(request)
+    said = await found.live.preview(
+        kind,
+        body.scope(asked),
+        share=None if own is None or own == "side" else body.share(asked, own),
+        side=body.side(asked) if own == "side" else None,
+    )
+    if isinstance(said, Refusal):
+        raise Problem.of(said)
+    traffic = any(found.traffic.recent().values())
+    return answer(views.plan_view(said, found.live.revision, found.live.table, traffic=traffic))
 
 
 async def plan(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from control.api.body import MAX_NAME, MAX_REASON
 from control.api.reads import FARTHEST, MOST
-from router.core.orders import Reach
+from router.core.orders import Kind, Reach
 from router.core.safety import Rule
 from router.wishes import REMOVAL
 
@@ -70,6 +70,8 @@ NAME: Final = Parameter("name", "this route alone", TEXT)
 LIMIT: Final = Parameter("limit", "so many at most", {"type": "integer", "minimum": 1, "maximum": MOST})
 OFFSET: Final = Parameter("offset", "without the first so many", COUNT | {"maximum": FARTHEST})
 BEFORE: Final = Parameter("before", "those before this revision", ORDINAL)
+WITH_ROUTES: Final = Parameter("routes", "false: without the routes", TRUTH)
+WITH_RATES: Final = Parameter("rates", "false: without what is measured; such an answer has an ETag", TRUTH)
 WHOLE: Final = Parameter("whole", "with every route", TRUTH)
 METHOD: Final = Parameter("method", "GET when missing", {"type": "string", "pattern": "^[A-Za-z]{1,20}$"})
 PATH: Final = Parameter("path", "as a client sends it", {"type": "string", "pattern": "^/[!-~]*$"})
@@ -123,6 +125,20 @@ CAP: Final = _order({"scope": SHARED_SCOPE, "cap": PERCENT})
 FREEZE: Final = _order({"scope": SHARED_SCOPE})
 DRAIN: Final = _order({"scope": _one("site")})
 ROLLBACK: Final = _body({"scope": ANY_SCOPE, "reason": _REASON}, override=_OVERRIDE, **{"for": maybe(SPAN)})
+
+
+def _preview(*kinds: Kind, **own: Json) -> Json:
+    return _body({"kind": {"enum": [kind.value for kind in kinds]}, "scope": ANY_SCOPE} | own)
+
+
+PREVIEW: Final[Json] = {
+    "oneOf": [
+        _preview(Kind.WEIGHT, weight=PERCENT),
+        _preview(Kind.CAP, cap=PERCENT),
+        _preview(Kind.PIN, side={"enum": ["legacy", "new"]}),
+        _preview(Kind.ROLLBACK, Kind.FREEZE, Kind.DRAIN),
+    ]
+}
 RESUME: Final = _body({"reason": _REASON}, weight=PERCENT, override=_OVERRIDE)
 CONFIRM: Final = _body({}, reason=maybe(_REASON))
 RESTORE: Final = _body({"reason": _REASON}, override=_OVERRIDE)
@@ -155,11 +171,15 @@ _ROUTE: Final[Json] = {
     "ordered": maybe(PERCENT),
     "effective": PERCENT,
     "cause": TEXT,
-    "measured": maybe(NUMBER),
-    "requests_per_second": NUMBER,
 }
-ROUTE: Final = answer({"revision": ORDINAL} | _ROUTE)
-ROUTES: Final[Json] = {"anyOf": [answer({"revision": ORDINAL, "routes": many(answer(_ROUTE)), "total": COUNT}), ROUTE]}
+_MEASURED: Final[Json] = {"measured": maybe(NUMBER), "requests_per_second": NUMBER}
+ROUTE: Final = answer({"revision": ORDINAL} | _ROUTE | _MEASURED)
+ROUTES: Final[Json] = {
+    "anyOf": [
+        answer({"revision": ORDINAL, "routes": many(answer(_ROUTE, **_MEASURED)), "total": COUNT}),
+        ROUTE,
+    ]
+}
 ORDERS: Final = answer({"revision": ORDINAL, "orders": many(ORDER)})
 _REVISION: Final[Json] = {
     "revision": ORDINAL,
@@ -183,8 +203,8 @@ STATUS: Final = answer(
         "orders": many(ORDER),
         "workers": many(answer({"id": COUNT, "confirmed": TRUTH, "connected": TRUTH})),
         "traffic": OBJECT,
-        "routes": many(answer(_ROUTE)),
-    }
+    },
+    routes=many(answer(_ROUTE | _MEASURED)),
 )
 EXPLANATION: Final = {
     "anyOf": [

@@ -149,6 +149,7 @@ def plan_view(plan: Plan, revision: int, table: Table, *, traffic: bool) -> Json
         "violations": [violation_view(each, lines) for each in plan.violations],
         "mass_removal": list(plan.removal),
         "confirm_within": plan.confirm,
+        "allowed": None if plan.allowed is None else percent(plan.allowed),
         "notes": list(plan.notes),
     }
 
@@ -232,7 +233,7 @@ def requests_per_second(rate: Rate | None) -> float:
     return 0.0 if rate is None else round(rate.legacy + rate.new, 2)
 
 
-def status_view(live: Live, rates: Mapping[str, Rate]) -> Json:
+def status_view(live: Live, rates: Mapping[str, Rate], *, routes: bool = True) -> Json:
     """Orders first: they are what an operator looks for."""
     total = Rate(sum(rate.legacy for rate in rates.values()), sum(rate.new for rate in rates.values()))
     return {
@@ -248,8 +249,7 @@ def status_view(live: Live, rates: Mapping[str, Rate]) -> Json:
             "measured": measured(total),
             "unlisted_per_second": requests_per_second(rates.get(UNLISTED)),
         },
-        "routes": list(route_views(live.table, live.state, live.orders, rates)),
-    }
+    } | ({"routes": list(route_views(live.table, live.state, live.orders, rates))} if routes else {})
 
 
 def exercised_view(newest_first: Iterable[Revision]) -> Json | None:

@@ -16,7 +16,7 @@ from control.api.app import make_app
 from control.api.context import Context
 from control.api.endpoints import ENDPOINTS
 from control.metrics import Metrics
-from tests.control.stage import Stage
+from tests.control.stage import ROUTES, Stage
 
 Client = TestClient[Any, Any]
 
@@ -45,7 +45,8 @@ async def test_the_document_names_every_endpoint_with_its_role(client: Client) -
         for method, operation in operations.items()
     }
     assert {(each.method, each.path, each.role.label) for each in ENDPOINTS if each.listed} == found
-    assert {"/", "/login", "/-/livez", "/-/readyz"} == {each.path for each in ENDPOINTS if not each.listed}
+    unlisted = {each.path for each in ENDPOINTS if not each.listed}
+    assert {"/", "/login", "/web/{file}", "/-/livez", "/-/readyz"} == unlisted
 
 
 @pytest.mark.parametrize(
@@ -109,3 +110,71 @@ async def test_a_stream_of_an_earlier_process_says_that_something_was_missed(sta
 async def test_what_is_no_id_of_an_event_is_refused(client: Client) -> None:
     """Instead of a stream that leaves something out."""
     assert 400 == (await client.get("/api/v1/events", headers={"Last-Event-ID": "latest"})).status
+
+
+# -- what the page asks ------------------------------------------------------------------------------------------------
+
+
+async def test_status_without_its_routes_is_otherwise_the_same(client: Client) -> None:
+    """Who has the routes already need not be sent them with every look."""
+    whole = await (await client.get("/api/v1/status")).json()
+    assert 3 == len(whole.pop("routes"))
+    short = await (await client.get("/api/v1/status?routes=false")).json()
+    assert set(whole) == set(short)
+    assert 422 == (await client.get("/api/v1/status?routes=maybe")).status
+
+
+async def test_routes_without_rates_travel_once_a_revision(stage: Stage, client: Client) -> None:
+    """Their tag is the revision's; a change makes another one, and what is measured makes none."""
+    first = await client.get("/api/v1/routes?rates=false")
+    route = (await first.json())["routes"][0]
+    assert ("product", 25, None) == (route["name"], route["effective"], route.get("measured"))
+    known = {"If-None-Match": first.headers["ETag"]}
+    assert 304 == (await client.get("/api/v1/routes?rates=false", headers=known)).status
+    await client.put("/api/v1/routes/product/weight", json={"weight": 30, "reason": "more"})
+    second = await client.get("/api/v1/routes?rates=false", headers=known)
+    assert (200, 30) == (second.status, (await second.json())["routes"][0]["effective"])
+    assert "ETag" not in (await client.get("/api/v1/routes")).headers
+
+
+async def test_a_preview_tells_what_an_order_would_change_and_changes_nothing(stage: Stage, client: Client) -> None:
+    """A cap has its say in it, as it would have in the order itself."""
+    body = {"kind": "weight", "scope": {"group": "catalog"}, "weight": 100}
+    answer = await client.post("/api/v1/preview", json=body)
+    found = await answer.json()
+    assert 200 == answer.status, json.dumps(found)
+    assert {("product", 25, 80), ("GET,POST /v1/products/search", 5, 80)} == {
+        (route["name"], route["before"], route["after"]) for route in found["routes"]
+    }
+    assert ([], None) == (found["violations"], found["allowed"])
+    assert 750_000 == found["subjects_per_million"]
+    assert (1, 0) == (stage.live.revision, len(stage.live.orders))
+
+
+async def test_a_preview_names_the_rules_that_would_refuse_and_what_would_pass(tmp_path: Path) -> None:
+    """Before anybody has pressed a button."""
+    stage = Stage(tmp_path)
+    await stage.start(ROUTES + "safety: {max_step: 10}\n")
+    context = Context(stage.live, stage.traffic, Metrics(stage.live, stage.files), stage.compiler)
+    body = {"kind": "weight", "scope": {"route": "product"}, "weight": 60}
+    async with TestClient(TestServer(make_app(context, stage.live.events.tell))) as client:
+        found = await (await client.post("/api/v1/preview", json=body)).json()
+    assert (["max-step"], 35) == ([each["rule"] for each in found["violations"]], found["allowed"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"kind": "weight", "scope": {"route": "product"}}, 422),
+        ({"kind": "pin", "scope": {"route": "product"}}, 422),
+        ({"kind": "nonsense", "scope": {"route": "product"}}, 422),
+        ({"kind": "drain", "scope": {"route": "product"}}, 422),
+        ({"kind": "rollback", "scope": {"route": "product"}, "weight": 5}, 422),
+        ({"kind": "weight", "scope": {"route": "nobody"}, "weight": 1}, 404),
+        ({"kind": "rollback", "scope": {"all": True}}, 200),
+        ({"kind": "pin", "scope": {"all": True}, "side": "legacy"}, 200),
+    ],
+)
+async def test_a_preview_is_refused_as_the_order_would_be(client: Client, body: dict[str, Any], status: int) -> None:
+    """What cannot be ordered cannot be previewed."""
+    assert status == (await client.post("/api/v1/preview", json=body)).status
