@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from control.api import login, openapi, page, reads, schemas, stream, writes
+from control.api import login, openapi, page, progress, reads, schemas, schemas_progress, stream, writes
 from control.api.endpoint import EVENTS, YAML, Endpoint, Handler, Json
 from control.api.schemas import Parameter
 from control.auth.roles import Role
@@ -166,6 +166,44 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         schemas.CLIENT,
         schemas.REQUEST_ID,
         refuses=(404, 422, 503),
+    ),
+    _get("/api/v1/progress", progress.progress, "How far the migration is.", schemas_progress.PROGRESS),
+    _get("/api/v1/progress/routes", progress.routes, "The stage of every route.", schemas_progress.ROUTES),
+    _get(
+        "/api/v1/progress/history",
+        progress.history,
+        "The curve.",
+        schemas_progress.HISTORY,
+        schemas_progress.GROUP,
+        schemas_progress.DAYS,
+        refuses=(422, 503),
+    ),
+    _get(
+        "/api/v1/progress/changes",
+        progress.changes,
+        "Which routes came into another stage, newest first.",
+        schemas_progress.CHANGES,
+        schemas.LIMIT,
+        schemas_progress.ROUTE,
+        refuses=(422, 503),
+    ),
+    _get(
+        "/api/v1/progress.csv",
+        progress.table,
+        "The same for spreadsheets.",
+        "text/csv",
+        schemas_progress.OF,
+        schemas_progress.GROUP,
+        schemas_progress.DAYS,
+        refuses=(422, 503),
+    ),
+    _get(
+        "/api/v1/progress/badge.svg",
+        progress.shield,
+        "A badge for a README.",
+        "image/svg+xml",
+        schemas_progress.GROUP,
+        refuses=(422,),
     ),
     _get(
         "/api/v1/events",
