@@ -222,11 +222,12 @@ async def table(request: web.Request) -> web.Response:
     what = request.query.get("of", "routes")
     if what not in {"routes", "history"}:
         raise invalid("of", f"{what[:40]!r} is neither routes nor history", "write one of the two")
+    group = _group(request)
     if what == "routes":
         named: Sequence[str] = _ROUTE_COLUMNS
-        rows: Iterable[Json] = map(_route_view, context(request).progress.look().routes)
+        look = context(request).progress.look()
+        rows: Iterable[Json] = (_route_view(each) for each in look.routes if group in {ALL, each.route.group})
     else:
-        group = _group(request)
         rows = _flat(await _points(request, group), group)
         named = _POINT_COLUMNS
     headers = {"Content-Disposition": f'attachment; filename="progress-{what}.csv"'}

@@ -98,7 +98,7 @@ CHANGES: Final = answer(
     {"changes": many(answer({"at": NUMBER, "route": TEXT, "before": maybe(_STAGE), "after": maybe(_STAGE)}))}
 )
 
-GROUP: Final = Parameter("group", "of this group alone", {"type": "string", "maxLength": 200})
+GROUP: Final = Parameter("group", "of this group alone", TEXT)
 DAYS: Final = Parameter("days", "so many days back", {"type": "integer", "minimum": 1, "maximum": 1830})
-ROUTE: Final = Parameter("name", "of this route alone", {"type": "string", "maxLength": 200})
+ROUTE: Final = Parameter("name", "of this route alone", TEXT)
 OF: Final = Parameter("of", "routes, or history: one line a point", {"enum": ["routes", "history"]})
