@@ -162,11 +162,14 @@ async def history(request: web.Request) -> web.Response:
 
 async def _points(request: web.Request, group: str | None) -> Sequence[Point]:
     watch = context(request).progress
-    days = body.bounded(request.query, "days", MOST_DAYS) or DAYS
     try:
-        return await watch.history(watch.look().at - days * DAY, group)
+        return await watch.history(watch.look().at - _days(request) * DAY, group)
     except StoreError as error:
         raise _forgotten(error) from None
+
+
+def _days(request: web.Request) -> int:
+    return body.bounded(request.query, "days", MOST_DAYS) or DAYS
 
 
 def _group(request: web.Request) -> str | None:
@@ -222,7 +225,7 @@ async def table(request: web.Request) -> web.Response:
     what = request.query.get("of", "routes")
     if what not in {"routes", "history"}:
         raise invalid("of", f"{what[:40]!r} is neither routes nor history", "write one of the two")
-    group = _group(request)
+    group, _ = _group(request), _days(request)
     if what == "routes":
         named: Sequence[str] = _ROUTE_COLUMNS
         look = context(request).progress.look()
