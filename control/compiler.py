@@ -16,13 +16,14 @@ import os
 import pickle
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from control import blocks
 from control.blocks import Registry, RegistryError
+from router.core.addresses import Place
 from router.core.parse import Refused
 from router.core.wire import structure_digest, structure_lines
 from router.ports import Compiled, Problems
@@ -37,6 +38,7 @@ _LENGTH: Final = struct.Struct("!I")
 class _Asked:
     data: bytes
     registry: Registry
+    own: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,19 @@ class ChildCompiler:
         registry: Path | None,
         *,
         filename: str = "routes.yaml",
+        own: Collection[Place] = (),
         patience: float = PATIENCE,
         restarted: Callable[[str], None] = lambda _why: None,
         command: tuple[str, ...] = (sys.executable, "-m", "control.compiler"),
     ) -> None:
-        """Without a registry nothing is recorded: then results are good to look at, not to put in force."""
+        """Without a registry nothing is recorded: then results are good to look at, not to put in force.
+
+        `own` are the places on which this router listens: no upstream may be there.
+        """
         self._path = registry
         self._registry = Registry() if registry is None else blocks.read(registry)
         self._filename = filename
+        self._own = tuple(own)
         self._patience = patience
         self._restarted = restarted
         self._command = command
@@ -99,7 +106,7 @@ class ChildCompiler:
         child = await self._running()
         if child.stdin is None or child.stdout is None:
             raise EOFError("it has no pipes")
-        asked = pickle.dumps(_Asked(data, self._registry))
+        asked = pickle.dumps(_Asked(data, self._registry, self._own))
         child.stdin.writelines((_LENGTH.pack(len(asked)), asked))
         await child.stdin.drain()
         (length,) = _LENGTH.unpack(await child.stdout.readexactly(_LENGTH.size))
@@ -141,10 +148,10 @@ def _unpickled(data: bytes) -> _Answer:
 
 
 def compiled(
-    data: bytes, filename: str, environ: dict[str, str], registry: Registry
+    data: bytes, filename: str, environ: dict[str, str], registry: Registry, own: Collection[Place] = ()
 ) -> tuple[Compiled | Problems, Registry]:
     """What the child does with one file."""
-    parsed = load_table(data, filename, environ)
+    parsed = load_table(data, filename, environ, own)
     notes = tuple(map(str, parsed.notes))
     if isinstance(parsed, Refused):
         return Problems(tuple(map(str, parsed.problems)), notes), registry
@@ -160,7 +167,7 @@ def serve(source: BinaryIO, sink: BinaryIO, environ: dict[str, str]) -> None:
     while len(head := source.read(_LENGTH.size)) == _LENGTH.size:
         asked: _Asked = pickle.loads(source.read(*_LENGTH.unpack(head)))  # noqa: S301  from our parent's pipe
         gc.disable()  # a quarter of the time would go into looking for garbage among what is being built
-        answer = pickle.dumps(_Answer(*compiled(asked.data, filename, environ, asked.registry)))
+        answer = pickle.dumps(_Answer(*compiled(asked.data, filename, environ, asked.registry, asked.own)))
         sink.write(_LENGTH.pack(len(answer)) + answer)
         sink.flush()
         gc.enable()

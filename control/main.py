@@ -83,9 +83,10 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     compiler = ChildCompiler(
         counters / "blocks.json",
         filename=options.config.name,
+        own=options.own,
         restarted=lambda why: events.tell(EventName.COMPILER_RESTARTED, why=why),
     )
-    checker = ChildCompiler(None, filename=options.config.name)
+    checker = ChildCompiler(None, filename=options.config.name, own=options.own)
     adoption = Adoption(options.state, events)
     fleet = WorkerFleet(options.state, options.workers, clock, events, adoption.heard)
     files = CounterFiles(counters)

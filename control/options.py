@@ -37,6 +37,12 @@ class Options:
     admin_names: tuple[str, ...] = ()
     """What the admin address is called, beside the names of loopback."""
 
+    @property
+    def own(self) -> tuple[tuple[str, int], ...]:
+        """The places on which the router listens."""
+        pairs = (address.rpartition(":")[::2] for address in (self.listen, self.admin))
+        return tuple((host.strip("[]"), int(port)) for host, port in pairs)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
 

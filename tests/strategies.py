@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
+from router.core.addresses import forbidden_address
 from router.core.model import (
     PPM,
     Breaker,
@@ -101,8 +102,8 @@ durations = st.one_of(
     st.integers(1, 10_000).map(lambda milliseconds: milliseconds / 1000),
     st.integers(1, 168 * 3600).map(float),
 )
-addresses = st.ip_addresses().map(str).filter(lambda address: too_near(address) is None)
-endpoints = st.builds(Endpoint, st.one_of(hosts, addresses), st.integers(1, 65535))
+addresses = st.ip_addresses().map(str).filter(lambda address: forbidden_address(address) is None)
+endpoints = st.builds(Endpoint, st.one_of(hosts, addresses), st.integers(1, 65535), st.integers(1, 100))
 endpoint_lists = st.lists(endpoints, min_size=1, max_size=3, unique=True).map(tuple)
 tokens = st.from_regex(r"[A-Za-z0-9!#$&*+.^_|~-]{1,8}", fullmatch=True)
 method_lists = st.lists(st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PURGE"]), unique=True)

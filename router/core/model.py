@@ -113,6 +113,8 @@ class Upstream:
     """By site, where this upstream shares differently from the others."""
     max_requests: int = 0
     """Most exchanges of a worker at one endpoint; 0: `limits.endpoint_connections`."""
+    allow_link_local: bool = False
+    """Addresses that `router.core.addresses` forbids are meant."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

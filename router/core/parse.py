@@ -11,7 +11,7 @@ good YAML, and must not look like a good document too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, replace
 from dataclasses import fields as model_fields
@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from router.core import values
+from router.core.addresses import Place
 from router.core.document import Entry, Node
 from router.core.model import DotRule, Expose, Limits, Route, Table
 from router.core.parse_routes import (
@@ -31,7 +32,7 @@ from router.core.parse_routes import (
     timeouts,
 )
 from router.core.parse_safety import read_safety
-from router.core.parse_upstreams import all_sites, check_weights, keys, read_sites, read_upstreams
+from router.core.parse_upstreams import all_sites, check_own, check_weights, keys, read_sites, read_upstreams
 from router.core.problem import Code, Note, Problem, Report
 from router.core.schema import Reader, boolean, choice, describe, digits, fields, known_entries, missing, whole
 
@@ -64,13 +65,18 @@ def parse(
     environ: Map[str, str] = MappingProxyType({}),
     report: Report | None = None,
     zone_known: Callable[[str], bool] = any_zone,
+    own: Collection[Place] = (),
 ) -> Parsed | Refused:
-    """The table that the document says.  `report` may hold what its source found wrong already."""
+    """The table that the document says.  `report` may hold what its source found wrong already.
+
+    `own` are the places on which the router listens: no upstream is there.
+    """
     report = report or Report()
     top = known_entries(document, "the file", _TOP_KEYS, report)
     if top is None:
         return Refused(report.problems())
     table = replace(_table(document, top, environ, report), safety=read_safety(top.get("safety"), zone_known, report))
+    check_own(top.get("upstreams"), table.upstreams, own, report)
     problems = report.problems()
     return Refused(problems, report.notes()) if problems else Parsed(table, report.notes())
 

@@ -114,7 +114,12 @@ def _upstream(entry: Entry, sites: frozenset[str] | None, endpoints: Reader[Endp
         _check_reach(entry, places, report)
     _check_own_weights(entry, said.get("weights", {}), places, report)
     return Upstream(
-        entry.key, places, said.get("health"), dict(said.get("weights", {})), max_requests=said.get("max_requests", 0)
+        entry.key,
+        places,
+        said.get("health"),
+        dict(said.get("weights", {})),
+        max_requests=said.get("max_requests", 0),
+        allow_link_local=said.get("allow_link_local", False),
     )
 
 

@@ -174,30 +174,6 @@ def _valid_ipv6(address: str) -> bool:
 
 # ------------------------------------------------------------------------------------------------ endpoints
 
-_CLOUD_METADATA: Final = frozenset({"fd00:ec2::254", "fd20:ce::254", "100.100.100.200"})
-_METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "instance-data"})
-
-
-def too_near(host: str) -> str | None:
-    """Why no upstream should be there unless somebody says that it is meant; None: nothing speaks against it.
-
-    What a name resolves to is not known here; names that system libraries read as numbers are.
-    """
-    if host.lower().rstrip(".") in _METADATA_NAMES:
-        return "is a cloud's metadata service"
-    if re.fullmatch(r"0[xX][0-9a-fA-F]*", host.rpartition(".")[2]):
-        return "is a number in disguise, which may be any address"
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return None
-    address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_link_local:
-        return "is link-local, where clouds keep their metadata"
-    if address.is_unspecified:
-        return "is no address of anybody (0.0.0.0 is this machine)"
-    return "is a cloud's metadata service" if str(address) in _CLOUD_METADATA else None
-
 
 def endpoint(environ: Map[str, str]) -> Reader[Endpoint]:
     """A reader of endpoints that puts the environment in."""

@@ -295,7 +295,12 @@ def settings_from_message(message: Json) -> Settings:
     return Settings(
         legacy=message["legacy"],
         upstreams={
-            name: Upstream(name, {site: tuple(Endpoint(*end) for end in ends) for site, ends in sites.items()})
+            name: Upstream(
+                name,
+                {site: tuple(Endpoint(*end) for end in ends) for site, ends in sites.items()},
+                max_requests=message["most"][name],
+                allow_link_local=name in message["link_local"],
+            )
             for name, sites in message["upstreams"].items()
         },
         spread={name: tuple((site, share) for site, share in sites) for name, sites in message["spread"].items()},
@@ -309,3 +314,6 @@ def settings_from_message(message: Json) -> Settings:
         timeouts=Timeouts(*message["timeouts"]),
         limits=Limits(**message["limits"]),
     )
+        "most": {upstream.name: upstream.max_requests for upstream in table.upstreams.values()},
+        "capacities": {site.name: site.capacity for site in table.sites.values() if site.capacity != 100},
+        "link_local": [upstream.name for upstream in table.upstreams.values() if upstream.allow_link_local],

@@ -11,7 +11,7 @@ there (`on:` is not true); a date is the text it was written as; and of explicit
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Mapping as Map
 from functools import cache
 from typing import Any, Final
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from router.core.addresses import Place
 from router.core.document import Entry, Mapping, Node, Scalar, Sequence
 from router.core.parse import Parsed, Refused, parse
 from router.core.problem import Code, Report, show
@@ -39,11 +40,11 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
-def load_table(data: bytes, filename: str, environ: Map[str, str]) -> Parsed | Refused:
-    """The table that a routes.yaml says, or all that is wrong with it."""
+def load_table(data: bytes, filename: str, environ: Map[str, str], own: Collection[Place] = ()) -> Parsed | Refused:
+    """The table that a routes.yaml says, or all that is wrong with it.  `own`: where the router itself listens."""
     report = Report(filename)
     document = read_document(data, report)
-    return Refused(report.problems()) if document is None else parse(document, environ, report, zone_known)
+    return Refused(report.problems()) if document is None else parse(document, environ, report, zone_known, own)
 
 
 @cache

@@ -585,3 +585,16 @@ def test_an_upstream_reaches_no_metadata_service_unless_it_is_meant(host: str) -
 def test_ordinary_private_addresses_need_no_consent(host: str) -> None:
     """Upstreams live in private networks."""
     assert table(NEAR.format(host=host, more=""))
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:8081", "localhost:8080", "[::ffff:127.0.0.1]:8081"])
+def test_an_upstream_is_never_the_router_itself(endpoint: str) -> None:
+    """Neither its admin address nor where it listens: refused with the upstream's place."""
+    text = NEAR.replace("{host}:80", endpoint).format(more="")
+    own = (("127.0.0.1", 8080), ("127.0.0.1", 8081))
+    refused = load_table(text.encode(), "routes.yaml", {}, own)
+    assert isinstance(refused, Refused)
+    (problem,) = refused.problems
+    assert (Code.BAD_URL, 4) == (problem.code, problem.line)
+    assert "this router itself" in problem.what
+    assert table(text)
