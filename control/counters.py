@@ -155,6 +155,7 @@ class RecentTraffic:
         self._blocks = blocks
         self._clock = clock
         self._samples: deque[_Sample] = deque()
+        self._taken = asyncio.Event()
         self._marks: deque[tuple[float, float]] = deque(maxlen=MARKS)
         """(when it began, the highest rate of legacy in it), oldest first."""
 
@@ -178,6 +179,12 @@ class RecentTraffic:
         while len(self._samples) > 2 and self._samples[1].at <= at - MINUTE:
             self._samples.popleft()
         self._mark(at)
+        self._taken.set()
+        self._taken = asyncio.Event()
+
+    async def until_sampled(self) -> None:
+        """Waits for the next sample."""
+        await self._taken.wait()
 
     def _mark(self, at: float) -> None:
         """The highest rate of legacy is remembered; of a moment's rush ten seconds are the measure."""

@@ -210,6 +210,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         stream.events,
         "Events as they happen.",
         EVENTS,
-        refuses=(400, 503),
+        schemas.SAMPLES,
+        refuses=(400, 422, 503),
     ),
 )

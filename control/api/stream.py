@@ -6,13 +6,17 @@ import asyncio
 import json
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
+from control.api import body
 from control.api.problems import Problem
 from control.api.reads import context
+from control.counters import RecentTraffic
 from router.events import Event, Subscription
 
 LISTENERS: Final = 32
@@ -28,14 +32,19 @@ PATIENCE: Final = 10.0
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Every event from now on, or after `Last-Event-ID`; one that says `events.dropped` is the last one."""
+    """Every event from now on, or after `Last-Event-ID`; one that says `events.dropped` is the last one.
+
+    With `?samples=true` also a `sample` whenever the counters have been looked at, for those who show them live.
+    """
     found = context(request)
+    samples = found.traffic if body.flag(request.query, "samples") else None
     if found.listeners >= LISTENERS:
         raise Problem(503, "too-many-listeners", f"{LISTENERS} event streams are open already", "close one of them")
     found.listeners += 1
     try:
         with found.live.events.subscribe(_after(request)) as subscription:
-            return await _streamed(request, subscription, found.live.revision, found.closing)
+            source = _Source(subscription, found.closing, samples)
+            return await _streamed(request, source, found.live.revision)
     finally:
         found.listeners -= 1
 
@@ -51,43 +60,57 @@ def _after(request: web.Request) -> int | None:
     return int(found[2]) if found[1] == BOOT else NOTHING
 
 
-async def _streamed(
-    request: web.Request, subscription: Subscription, revision: int, closing: asyncio.Event
-) -> web.StreamResponse:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a listener hears, and until when."""
+
+    events: Subscription
+    closing: asyncio.Event
+    samples: RecentTraffic | None
+
+
+async def _streamed(request: web.Request, source: _Source, revision: int) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     )
     await response.prepare(request)
     try:
         await _write(response, _message("hello", {"revision": revision}))
-        async for event in _until(subscription, closing):
-            await _write(response, b": still here\n\n" if event is None else _event(event))
+        async for data in _until_closed(source):
+            await _write(response, data)
     except (ConnectionError, TimeoutError):
         pass  # the listener has gone, or does not read
     return response
 
 
-async def _until(subscription: Subscription, closing: asyncio.Event) -> AsyncIterator[Event | None]:
-    """The events; None after a silence; ends with the subscription or the address."""
-    closed = asyncio.create_task(closing.wait(), name="events.closing")
-    waiting: asyncio.Task[Event] | None = None
+async def _until_closed(source: _Source) -> AsyncIterator[bytes]:
+    """Events, samples, and a comment after a silence; ends with the subscription or the address."""
+    closed = asyncio.create_task(source.closing.wait(), name="events.closing")
+    heard: asyncio.Task[Event] | None = None
+    sampled: asyncio.Task[None] | None = None
     try:
         while True:
-            waiting = waiting or asyncio.create_task(anext(subscription), name="events.next")
-            done, _ = await asyncio.wait({waiting, closed}, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+            heard = heard or asyncio.create_task(anext(source.events), name="events.next")
+            if source.samples is not None:
+                sampled = sampled or asyncio.create_task(source.samples.until_sampled(), name="events.sample")
+            waiting = {closed, heard} if sampled is None else {closed, heard, sampled}
+            done, _ = await asyncio.wait(waiting, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
             if closed in done:
                 return
             if not done:
-                yield None
-                continue
-            try:
-                event = waiting.result()
-            except StopAsyncIteration:
-                return
-            waiting = None
-            yield event
+                yield b": still here\n\n"
+            if heard in done:
+                try:
+                    event = heard.result()
+                except StopAsyncIteration:
+                    return
+                heard = None
+                yield _event(event)
+            if sampled in done:
+                sampled = None
+                yield _message("sample", {"at": time.time()})
     finally:
-        for task in (closed, waiting):
+        for task in (closed, heard, sampled):
             if task is not None:
                 task.cancel()
 

@@ -112,6 +112,15 @@ async def test_what_is_no_id_of_an_event_is_refused(client: Client) -> None:
     assert 400 == (await client.get("/api/v1/events", headers={"Last-Event-ID": "latest"})).status
 
 
+async def test_a_stream_tells_of_samples_to_those_who_ask(stage: Stage, client: Client) -> None:
+    """Who shows figures live asks for them when there are new ones, and hears that the router lives."""
+    async with client.get("/api/v1/events?samples=true") as answer:
+        await event(answer, "hello")
+        await stage.traffic.sample()
+        await event(answer, "sample")
+    assert 422 == (await client.get("/api/v1/events?samples=often")).status
+
+
 # -- what the page asks ------------------------------------------------------------------------------------------------
 
 
