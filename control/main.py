@@ -29,6 +29,7 @@ from control.adoption import Adoption
 from control.api.access import Access
 from control.api.app import make_app
 from control.api.context import Context
+from control.auth.audit import Audit
 from control.blocks import RegistryError
 from control.channel import WorkerFleet
 from control.closed import group_may_write
@@ -71,6 +72,7 @@ class Parts:
     metrics: Metrics
     checker: ChildCompiler
     """For files that are only asked about, so that they hold up no reload."""
+    audit: Audit
 
 
 @asynccontextmanager
@@ -91,6 +93,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     fleet = WorkerFleet(options.state, options.workers, clock, events, adoption.heard)
     files = CounterFiles(counters)
     traffic = RecentTraffic(files, lambda: _route_blocks(live), clock)
+    audit = Audit(options.state, clock.now, lambda why: events.tell(EventName.ACCESS_TROUBLE, why=why))
     live = Live(
         store=store,
         fleet=fleet,
@@ -101,10 +104,11 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         events=events,
         checker=checker,
         local=local_time,
+        trace=audit.revision,
     )
     try:
         await compiler.start()
-        yield Parts(live, fleet, adoption, traffic, Metrics(live, files), checker)
+        yield Parts(live, fleet, adoption, traffic, Metrics(live, files), checker, audit)
     finally:
         await live.close()
         await compiler.close()
@@ -139,7 +143,7 @@ async def _serve(
 ) -> None:
     live = made.live
     watcher = Watcher(options.config, lambda seen: _take(live, seen, options), known=sight)
-    access = Access.of(options, live.events)
+    access = Access.of(options, live.events, audit=made.audit)
     if group_may_write(options.config):
         live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
     context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges)

@@ -35,6 +35,7 @@ from router.events import Event, EventName, Events, Subscription
 from router.forecast import difference, plan, preview
 from router.judge import Local, Witness, judged, largest, utc, with_allowed, with_places
 from router.ports import (
+    AuditEntry,
     Changes,
     Clock,
     Compiled,
@@ -132,8 +133,12 @@ class Live:
         events: Events | None = None,
         checker: Compiler | None = None,
         local: Local = utc,
+        trace: Callable[[AuditEntry], None] = lambda _: None,
     ) -> None:
-        """`checker` compiles what is only asked about; `local` tells weekday and minute of a time in a time zone."""
+        """`checker` compiles what is only asked about; `local` tells weekday and minute of a time in a time zone.
+
+        `trace` hears of every change that takes force, whatever becomes of the store.
+        """
         self.events = events or Events(clock.now)
         self._store = store
         self._fleet = fleet
@@ -142,6 +147,7 @@ class Live:
         self._clock = clock
         self._witness = Witness(clock, traffic, local)
         self._traffic = traffic
+        self._trace = trace
         self._patience = patience
         self._turns = Turns()
         self._loading = asyncio.Lock()
@@ -871,6 +877,7 @@ class Live:
         if len(self._history) > REMEMBERED:
             del self._history[min(self._history)]
         self._fleet.aim(step.target)
+        self._trace(step.audit)
 
     # -- the store ----------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from control.api.problems import Problem
 from control.auth.audit import Audit
 from control.auth.roles import Principal, Role
 from control.auth.sessions import Session, Sessions
-from control.auth.throttle import Throttle
+from control.auth.throttle import Seldom, Throttle
 from control.auth.tokens import Tokens
 from control.loopback import is_loopback
 from control.options import Options
@@ -42,6 +42,8 @@ class Access:
     tls: bool = False
     names: frozenset[str] = field(default_factory=frozenset)
     """What the address is called, beside the names of loopback."""
+    seldom: Seldom = field(default_factory=lambda: Seldom(time.time))
+    """Of what is refused, so much is written down."""
 
     @classmethod
     def nobody(cls) -> Access:
@@ -49,7 +51,9 @@ class Access:
         return cls(None, Sessions(lambda: 0.0, lambda _: False), Throttle(lambda: 0.0), None)
 
     @classmethod
-    def of(cls, options: Options, events: Events, now: Callable[[], float] = time.time) -> Access:
+    def of(
+        cls, options: Options, events: Events, now: Callable[[], float] = time.time, audit: Audit | None = None
+    ) -> Access:
         """Who may in, while control runs."""
 
         def tell(why: str) -> None:
@@ -60,8 +64,9 @@ class Access:
             tell(f"--insecure-admin: tokens travel unencrypted to {options.admin}")
         names = {name.lower() for name in options.admin_names} | ({host} - {"", "0.0.0.0", "::"})
         tokens = Tokens(options.state, now, tell)
-        audit = Audit(options.state, now, tell)
-        return cls(tokens, Sessions(now, tokens.holds), Throttle(now), audit, tls, frozenset(names))
+        audit = audit or Audit(options.state, now, tell)
+        sessions, throttle = Sessions(now, tokens.holds), Throttle(now)
+        return cls(tokens, sessions, throttle, audit, tls, frozenset(names), Seldom(now))
 
     @property
     def required(self) -> bool:

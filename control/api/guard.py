@@ -5,8 +5,8 @@ Origin    a write or an event stream for another site's page is refused (403); b
 role      what the endpoint declares (401, 403); what is not declared needs at least a token
 query     what the endpoint declares (422)
 twice     a POST with an Idempotency-Key is done once and answered as often as it comes
-trace     every attempt to change something stands in the audit, refused or not
-errors    become problems; an unexpected one is logged with an id and answered with that id alone
+trace     every request has an id of ours; every attempt to change something stands in the audit, refused or not
+errors    become problems; an unexpected one is logged with the request's id and answered with that id alone
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from control.api.endpoint import Endpoint
 from control.api.idempotency import HEADER, Answers
 from control.api.page import CSP
 from control.api.problems import Problem, invalid
+from control.api.trace import REVISION, trace
+from control.auth.audit import REQUEST
 from control.auth.roles import Role
 from control.loopback import is_loopback
 from router.events import EventName
@@ -54,6 +56,7 @@ def guard(tell: Callable[..., None]) -> Any:
         if not answer.prepared:
             for name, value in _HEADERS.items():
                 answer.headers.setdefault(name, value)
+            answer.headers["X-Request-Id"] = REQUEST.get()
             if request.app[ACCESS].tls:
                 answer.headers["Strict-Transport-Security"] = "max-age=31536000"
         return answer
@@ -63,6 +66,8 @@ def guard(tell: Callable[..., None]) -> Any:
 
 async def _answered(request: web.Request, handler: Handler, tell: Callable[..., None]) -> web.StreamResponse:
     code = ""
+    REQUEST.set(secrets.token_hex(8))
+    REVISION.set(None)
     PRINCIPAL.set(None)
     body.READ.set(None)
     answer: web.StreamResponse | None = None
@@ -74,13 +79,13 @@ async def _answered(request: web.Request, handler: Handler, tell: Callable[..., 
     except web.HTTPException as error:
         answer = _plain(error, request)
     except Exception as error:  # noqa: BLE001 - the border: whatever it is, the caller gets an id and no traceback
-        reference = secrets.token_hex(6)
+        reference = REQUEST.get()
         tell(EventName.ADMIN_FAILED, reference=reference, method=request.method, path=request.path, error=repr(error))
         unexpected = Problem(500, "internal", "something went wrong inside the router", "look for the id in its log")
         unexpected.more["id"] = reference
         answer = unexpected.answer()
     finally:
-        _trace(request, 499 if answer is None else answer.status, code)
+        trace(request, _endpoint(request), 499 if answer is None else answer.status, code)
     return answer
 
 
@@ -117,26 +122,6 @@ def _check_query(request: web.Request, endpoint: Endpoint) -> None:
     for parameter in endpoint.query:
         if not parameter.many and len(request.query.getall(parameter.name, ())) > 1:
             raise invalid(parameter.name, "it stands several times", "say it once")
-
-
-def _trace(request: web.Request, status: int, code: str) -> None:
-    """Every attempt to change something, and every login: who, from where, what, and what became of it."""
-    audit, endpoint = request.app[ACCESS].audit, _endpoint(request)
-    if audit is None or request.method not in WRITES or endpoint is None:
-        return
-    if not (endpoint.writes or endpoint.secured) or status == 429:
-        return
-    who = PRINCIPAL.get()
-    audit.write(
-        "login" if endpoint.secured else "change",
-        token=who.name if who else "",
-        says=request.headers.get("X-Strangler-Actor", "")[:100],
-        address=request.remote,
-        method=request.method,
-        path=request.path[:500],
-        status=status,
-        code=code,
-    )
 
 
 def _plain(error: web.HTTPException, request: web.Request) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from aiohttp import web
 from control.api import body, proof, views
 from control.api.problems import Problem, invalid
 from control.api.reads import answer, context
+from control.api.trace import REVISION
 from router.answers import Change, Refusal
 from router.core.orders import Kind, Reach, Scope
 
@@ -25,6 +26,8 @@ _USUAL: Final = ("reason", "for", "confirm_within", "override")
 
 def _checked(request: web.Request, outcome: Change | Refusal) -> Change:
     if isinstance(outcome, Change):
+        if not outcome.already:
+            REVISION.set(outcome.revision)
         return outcome
     problem = Problem.of(outcome)
     if outcome.violations:

@@ -1,5 +1,8 @@
 """Failures from one address: so many a minute are answered and recorded, the rest is turned away.
 
+    Throttle    answers and records so many
+    Seldom      of what is refused, lets so much into the trace, and counts the rest
+
 A valid token passes all the same.  Nobody guesses 256 random bits, and an operator behind the same address as a
 broken script must get in at 3 a.m.; what is limited is the noise.
 """
@@ -36,3 +39,30 @@ class Throttle:
             return SPAN - (now - times[0])
         times.append(now)
         return 0.0
+
+
+class Seldom:
+    """So many lines a minute for one key, and so many for all together; bounded."""
+
+    def __init__(self, now: Callable[[], float], each: int = 10, together: int = 300) -> None:
+        self._now = now
+        self._each = each
+        self._together = together
+        self._minute = 0
+        self._counts: dict[str, int] = {}
+        self._total = 0
+        self._left_out = 0
+
+    def let(self, key: str) -> int | None:
+        """How many were left out since the last one that was let in; None: this one is left out too."""
+        minute = int(self._now() // SPAN)
+        if minute != self._minute:
+            self._minute, self._total, self._counts = minute, 0, {}
+        count = self._counts.get(key, 0)
+        if count >= self._each or self._total >= self._together:
+            self._left_out += 1
+            return None
+        self._counts[key] = count + 1  # at most `together` keys a minute
+        self._total += 1
+        left_out, self._left_out = self._left_out, 0
+        return left_out

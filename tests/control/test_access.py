@@ -18,10 +18,10 @@ from control.api.context import Context
 from control.api.endpoints import ENDPOINTS
 from control.auth import tokens
 from control.auth.audit import FILE as AUDIT
-from control.auth.audit import broken_at
+from control.auth.audit import Audit, verify
 from control.auth.roles import TOKEN_ROLES, Role
 from control.auth.sessions import IDLE, LONGEST
-from control.auth.throttle import FAILURES, SPAN
+from control.auth.throttle import FAILURES, SPAN, Throttle
 from control.metrics import Metrics
 from control.options import Options
 from router.events import Event
@@ -40,6 +40,7 @@ class House:
     client: TestClient[Any, Any]
     secrets: dict[Role, str]
     log: list[Event]
+    access: Access
 
     @property
     def origin(self) -> dict[str, str]:
@@ -71,14 +72,16 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     stage = Stage(tmp_path)
     await stage.start()
+    audit = Audit(tmp_path, stage.clock.now)
+    stage.live._trace = audit.revision
     log: list[Event] = []
     stage.live.events.log = log.append
     now = stage.clock.now()
     secrets = {role: tokens.create(tmp_path, role.label, role, now, None) for role in TOKEN_ROLES}
-    access = Access.of(Options(state=tmp_path), stage.live.events, stage.clock.now)
+    access = Access.of(Options(state=tmp_path), stage.live.events, stage.clock.now, audit)
     context = Context(stage.live, stage.traffic, Metrics(stage.live, stage.files), stage.compiler)
     async with TestClient(TestServer(make_app(context, stage.live.events.tell, access))) as client:
-        yield House(stage, client, secrets, log)
+        yield House(stage, client, secrets, log, access)
 
 
 def concrete(path: str) -> str:
@@ -276,18 +279,53 @@ async def test_refused_changes_and_logins_stand_in_the_audit(house: House) -> No
     await house.ask("POST", "/api/v1/session", 401, Authorization="Bearer nonsense")
     await house.log_in(Role.EDITOR)
     assert [
+        ("revision", "operator", None),
         ("change", "operator", 200),
         ("change", "viewer", 403),
         ("change", "", 401),
         ("login", "", 401),
         ("login", "editor", 200),
-    ] == [(line["what"], line["token"], line["status"]) for line in house.audit()]
+    ] == [(line["what"], line.get("token", line.get("actor")), line.get("status")) for line in house.audit()]
     path = house.stage.folder / AUDIT
     assert 0o600 == path.stat().st_mode & 0o777
-    assert broken_at(path) is None
+    assert (6, "") == verify(house.stage.folder)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:1] + lines[2:]))
-    assert 2 == broken_at(path)
+    assert (1, f"{path}:2") == verify(house.stage.folder)
+
+
+async def test_an_answer_and_its_lines_in_the_audit_have_one_id(house: House) -> None:
+    """The line of the request, and that of the revision which it made."""
+    answer = await house.client.post("/api/v1/rollbacks", json=ROLLBACK, headers=house.bearer(Role.OPERATOR))
+    revision, change = house.audit()
+    assert {answer.headers["X-Request-Id"]} == {revision["request"], change["request"]}
+    assert (await answer.json())["revision"] == revision["revision"] == change["revision"]
+    assert ("operator", "rollback", {"product": [250_000, 0]}) == (
+        revision["actor"],
+        revision["action"],
+        {name: shares for name, shares in revision["routes"].items() if name == "product"},
+    )
+
+
+async def test_refusals_are_written_so_many_times_a_minute_and_counted(house: House) -> None:
+    """Nobody fills the disk with wrong tokens, and nobody hides among them."""
+    for _ in range(60):
+        await house.client.get("/api/v1/status", headers={"Authorization": "Bearer nonsense"})
+    written = [(line["what"], line["status"]) for line in house.audit()]
+    assert [("refused", 401)] * 10 == written
+    await house.ask("POST", "/api/v1/rollbacks", 200, ROLLBACK, **house.bearer(Role.OPERATOR))
+    assert "change" == house.audit()[-1]["what"]
+    house.stage.clock.time += 60
+    await house.ask("POST", "/api/v1/session", 401, Authorization="Bearer nonsense")
+    assert ("login", 50) == (house.audit()[-1]["what"], house.audit()[-1]["left_out"])
+
+
+async def test_what_is_turned_away_stands_in_the_audit_too(house: House) -> None:
+    """429 after the last failure that is answered."""
+    house.access.throttle = Throttle(house.stage.clock.now, failures=1)
+    for _ in range(2):
+        await house.client.post("/api/v1/session", headers={"Authorization": "Bearer nonsense"})
+    assert ("login", 429, "too-many-failures") == tuple(house.audit()[-1][name] for name in ("what", "status", "code"))
 
 
 async def test_secrets_are_written_nowhere(house: House) -> None:
