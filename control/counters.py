@@ -214,9 +214,9 @@ class RecentTraffic:
     def clock(self) -> Clock:
         return self._clock
 
-    def sums(self) -> Mapping[str, tuple[int, int]]:
-        """Requests answered ever by (legacy, new), by route name, as the last sample has them."""
-        return self._samples[-1].sums if self._samples else {}
+    def sums(self) -> Mapping[str, tuple[int, int]] | None:
+        """Requests answered ever by (legacy, new), by route name, as the last sample has them; None: there is none."""
+        return self._samples[-1].sums if self._samples else None
 
     def now(self, start: int, side: int, of: Collection[int]) -> Now:
         """What a route's block says about one side at this moment; gauges of these workers only."""

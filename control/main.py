@@ -38,9 +38,13 @@ from control.counters import CounterFiles, RecentTraffic
 from control.loopback import UnsafeAddressError
 from control.metrics import Metrics
 from control.options import Options
+from control.progress import Progress
+from control.series import Series
+from control.stores.progress import ProgressStore
 from control.stores.sqlite import SqliteStore
 from control.timekeeper import keep_time, local_time
 from control.watcher import Sight, Watcher, look
+from router.core.model import UNLISTED
 from router.events import EventName, Events
 from router.live import Live, Refusal
 from router.ports import StoreError
@@ -73,6 +77,8 @@ class Parts:
     checker: ChildCompiler
     """For files that are only asked about, so that they hold up no reload."""
     audit: Audit
+    progress: Progress
+    series: Series
 
 
 @asynccontextmanager
@@ -106,20 +112,29 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         local=local_time,
         trace=audit.revision,
     )
+    memory = ProgressStore(options.state / "progress.db")
+    progress = Progress(live, traffic.sums, clock, events, memory)
+    series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
+    metrics = Metrics(live, files, progress=progress.look)
     try:
         await compiler.start()
-        yield Parts(live, fleet, adoption, traffic, Metrics(live, files), checker, audit)
+        yield Parts(live, fleet, adoption, traffic, metrics, checker, audit, progress, series)
     finally:
         await live.close()
         await compiler.close()
         await checker.close()
         await store.close()
+        await memory.close()
         files.close()
 
 
 def _route_blocks(live: Live) -> dict[str, int]:
     owned = live.blocks.routes
-    return {route.name: owned[route.name] for route in live.table.routes}
+    return {UNLISTED: owned[UNLISTED]} | {route.name: owned[route.name] for route in live.table.routes}
+
+
+def _groups(live: Live) -> dict[str, str]:
+    return {route.name: route.group for route in live.table.routes}
 
 
 async def control(options: Options, admin: socket.socket, ready: int) -> int:
@@ -146,7 +161,7 @@ async def _serve(
     access = Access.of(options, live.events, audit=made.audit)
     if group_may_write(options.config):
         live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
-    context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges)
+    context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges, made.progress, made.series)
     app = make_app(context, live.events.tell, access)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_SECONDS)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # malformed requests are not our errors
@@ -159,6 +174,8 @@ async def _serve(
                 group.create_task(watcher.run(), name="watcher"),
                 group.create_task(made.traffic.run(), name="traffic"),
                 group.create_task(live.keep_saving(), name="keep-saving"),
+                group.create_task(made.progress.run(), name="progress"),
+                group.create_task(made.series.run(), name="series"),
                 group.create_task(keep_time(live), name="keep-time"),
             ]
             await web.SockSite(runner, admin, ssl_context=encryption(options)).start()

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import generate_latest
 
 from control.counters import GAUGES, CounterFiles, sliced
+from rollout.core.progress import STAGES, Look, Why
 from router.core.attempt import Stage
 from router.core.model import PPM, Side
 from router.core.orders import Kind
@@ -50,6 +51,12 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
     Metric.REVISION: ("gauge", "Revision that the worker has in force."),
     Metric.RELOADS: ("counter", "Loads of routes.yaml by result."),
     Metric.LAST_GOOD: ("gauge", "Unix time at which the routes.yaml in force was accepted."),
+    Metric.WORKER_UP: ("gauge", "1 while control hears from the worker."),
+    Metric.CONFIG_OK: ("gauge", "1 while the watched routes.yaml is what is in force; 0: it is refused or missing."),
+    Metric.PERSISTED: ("gauge", "1 while everything that is in force is recorded on disk."),
+    Metric.MIGRATION_APIS: ("gauge", "Routes by stage and group; unlisted: 1 while requests come that no route names."),
+    Metric.MIGRATION_TRAFFIC: ("gauge", "The part of the last hour's traffic that did not need legacy, 0 to 1."),
+    Metric.MIGRATION_STUCK: ("gauge", "What waits for a person, by kind."),
     Metric.ROLLBACK: ("gauge", "Seconds that the last rollback took until every worker had confirmed it."),
 }
 
@@ -94,8 +101,15 @@ class Page:
 class Metrics:
     """Answers a scrape."""
 
-    def __init__(self, live: Live, files: CounterFiles, blocks: Callable[[], Mapping[str, int]] | None = None) -> None:
+    def __init__(
+        self,
+        live: Live,
+        files: CounterFiles,
+        blocks: Callable[[], Mapping[str, int]] | None = None,
+        progress: Callable[[], Look] | None = None,
+    ) -> None:
         self._live = live
+        self._progress = progress
         self._files = files
         self._routes = blocks or (lambda: live.blocks.routes)
         self._registry = CollectorRegistry()
@@ -115,6 +129,8 @@ class Metrics:
             async for key, start in sliced(self._live.blocks.endpoints):
                 self._add_endpoint(page, key, start, current)
             self._add_shares(page)
+            if self._progress is not None:
+                _add_progress(page, self._progress())
         return [*page.text(), generate_latest(self._registry)]
 
     def _add_route(self, page: Page, name: str, start: int, current: set[int]) -> None:
@@ -147,6 +163,7 @@ class Metrics:
     def _add_workers(self, page: Page) -> None:
         for worker in self._live.workers():
             page.add(Metric.REVISION, worker.revision, worker=str(worker.id))
+            page.add(Metric.WORKER_UP, int(worker.connected), worker=str(worker.id))
             page.add(Metric.CONNECTIONS, self._files.slot(worker.id, WorkerSlot.CONNECTIONS), worker=str(worker.id))
         for slot in WorkerSlot:
             if slot not in GAUGES:
@@ -159,6 +176,8 @@ class Metrics:
             page.add(Metric.ORDERS, kinds[kind], kind=kind.value)
         for result in ("ok", "unchanged", "refused"):
             page.add(Metric.RELOADS, live.reloads[result], result=result)
+        page.add(Metric.CONFIG_OK, int(live.source.status == "ok"))
+        page.add(Metric.PERSISTED, int(live.persisted))
         if live.source.last_good_at:
             page.add(Metric.LAST_GOOD, live.source.last_good_at)
         if live.rollback_ms is not None:
@@ -170,6 +189,17 @@ class Metrics:
             name = escape(route.name)
             lines.append(f'{Metric.SHARE}{{route="{name}",layer="declared"}} {route.weight / PPM}')
             lines.append(f'{Metric.SHARE}{{route="{name}",layer="effective"}} {entry.share / PPM}')
+
+
+def _add_progress(page: Page, look: Look) -> None:
+    for group, tally in look.groups.items():
+        for stage, count in zip(STAGES, tally.apis, strict=True):
+            page.add(Metric.MIGRATION_APIS, count, stage=stage.value, group=group)
+        if tally.ratio is not None:
+            page.add(Metric.MIGRATION_TRAFFIC, tally.ratio, group=group)
+    kinds = Counter(each.why for each in look.stuck)
+    for why in Why:
+        page.add(Metric.MIGRATION_STUCK, kinds[why], why=why.value)
 
 
 def _requests(lines: list[str], route: str, slots: list[int]) -> None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from rollout.core.burnup import TOO_YOUNG, Forecast, Mark, NoForecast, forecast
-from rollout.core.progress import Passage, Point, Standing, Stuck, Tally, Track, by_group, standings, stuck
+from rollout.core.progress import Look, Passage, Point, Standing, Tally, Track, by_group, standings, stuck
 from router.core.model import UNLISTED
 from router.core.orders import EffectiveState
 from router.events import EventName, Events
@@ -23,8 +22,12 @@ from router.ports import Clock, StoreError
 
 EVERY: Final = 10.0
 """Seconds between two looks."""
+SOON: Final = 1.0
+"""The same until the counters have been read once."""
 POINT: Final = 300.0
 """Seconds between two points of the curve."""
+FORECAST: Final = 3600.0
+"""Seconds between two forecasts."""
 WINDOW: Final = 3600.0
 """Seconds of traffic that stages are weighted with."""
 FRESH: Final = 5.0
@@ -51,36 +54,21 @@ class Memory(Protocol):
     async def add(self, point: Point) -> None:
         """Keeps a point; old ones become coarser."""
 
-    async def points(self, since: float, group: str | None) -> Sequence[Point]:
-        """In the order of time; of one group alone, or of all."""
+    async def curve(self, since: float, group: str | None) -> Sequence[tuple[float, Tally]]:
+        """Of one group, or of all together; in the order of time."""
+
+    async def days(self, since: float) -> Sequence[Point]:
+        """One point a day, with all groups; the last one is of today."""
 
     async def passages(self, limit: int, route: str | None) -> Sequence[Passage]:
         """The newest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How everything stands at a moment."""
-
-    at: float
-    revision: int
-    routes: tuple[Standing, ...]
-    groups: Mapping[str, Tally]
-    """`""`: routes without a group, and what is unlisted."""
-    stuck: tuple[Stuck, ...]
-    window: float
-    """Seconds of traffic that the requests were counted in."""
-
-    @property
-    def all(self) -> Tally:
-        return sum(self.groups.values(), Tally())
 
 
 class Progress:
     """Knows the present, and asks the memory for the past."""
 
     def __init__(
-        self, live: Live, sums: Callable[[], Sums], clock: Clock, events: Events, memory: Memory | None = None
+        self, live: Live, sums: Callable[[], Sums | None], clock: Clock, events: Events, memory: Memory | None = None
     ) -> None:
         self._live = live
         self._sums = sums
@@ -93,10 +81,12 @@ class Progress:
         self._look: tuple[EffectiveState, Look] | None = None
         self._point: tuple[float, Sums] | None = None
         """When the last point was made, and the sums at that time."""
-        self._begun = False
+        self._written: dict[str, Track] | None = None
+        """The tracks as the memory has them; None: it has not been read yet."""
         self._trouble = ""
-        self.forecasts: Mapping[str | None, Forecast | NoForecast] = {}
+        self._forecasts: Mapping[str | None, Forecast | NoForecast] = {}
         """By group; `ALL` for everything."""
+        self._forecast_at = 0.0
 
     # -- the present --------------------------------------------------------------------------------
 
@@ -114,21 +104,20 @@ class Progress:
         return look
 
     def forecast(self, group: str | None = ALL) -> Forecast | NoForecast:
-        return self.forecasts.get(group, TOO_YOUNG)
+        return self._forecasts.get(group, TOO_YOUNG)
 
     def _recent(self) -> tuple[Sums, float]:
         """Requests within the window, and how long that is so far."""
-        now, sums = self._clock.elapsed(), self._sums()
         if not self._marks:
             return {}, 0.0
         at, first = self._marks[0]
-        return _difference(sums, first), now - at
+        return _difference(self._sums() or {}, first), self._clock.elapsed() - at
 
     # -- the past -----------------------------------------------------------------------------------
 
-    async def history(self, since: float, group: str | None = ALL) -> Sequence[Point]:
+    async def history(self, since: float, group: str | None = ALL) -> Sequence[tuple[float, Tally]]:
         """The curve; empty without a memory.  Raises StoreError."""
-        return () if self._memory is None else await self._memory.points(since, group)
+        return () if self._memory is None else await self._memory.curve(since, group)
 
     async def passages(self, limit: int, route: str | None = None) -> Sequence[Passage]:
         """Which routes came into another stage, the newest first.  Raises StoreError."""
@@ -141,7 +130,7 @@ class Progress:
         while True:
             if self._live.started:
                 await self._guarded()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(EVERY if self._marks else SOON)
 
     async def _guarded(self) -> None:
         """A memory that fails costs the curve, and is said once."""
@@ -155,49 +144,62 @@ class Progress:
             self._trouble = ""
 
     async def step(self) -> None:
-        """One look, and what follows from it.  Raises StoreError; what is known of the present is right all the same.
+        """One look, and what follows from it.  Raises StoreError; the present is known all the same."""
+        sums = self._sums()
+        if sums is None:
+            return  # what was counted before our time must not seem to be of this hour
+        self._mark(sums)
+        look = self._follow()
+        if self._memory is not None:
+            await self._remember(self._memory, look, sums)
 
-        Nothing is written before the memory has been read: every route would seem to be new.
-        """
-        self._mark()
-        if self._memory is not None and not self._begun:
-            self._tracks = await self._memory.tracks()
-            self._begun = True
+    def _follow(self) -> Look:
         self._look = None
         look = self.look()
-        await self._remember(look)
-        if self._point is None or look.at - self._point[0] >= POINT or look.at < self._point[0]:
-            await self._keep(look)
+        self._tracks = {each.route.name: each.track for each in look.routes}
+        return look
 
-    def _mark(self) -> None:
+    def _mark(self, sums: Sums) -> None:
         now = self._clock.elapsed()
         if not self._marks or now - self._marks[-1][0] >= POINT:
-            self._marks.append((now, self._sums()))
+            self._marks.append((now, sums))
         while len(self._marks) > 1 and self._marks[1][0] <= now - WINDOW:
             self._marks.popleft()
 
-    async def _remember(self, look: Look) -> None:
-        """What has changed since the last look; it is changed here only once it is recorded."""
-        tracks = {each.route.name: each.track for each in look.routes}
-        changed = {name: track for name, track in tracks.items() if self._tracks.get(name) != track}
-        gone = [name for name in self._tracks if name not in tracks]
-        if self._memory is not None and (changed or gone):
-            await self._memory.record(changed, gone, look.at)
-        self._tracks = tracks
+    async def _remember(self, memory: Memory, look: Look, sums: Sums) -> None:
+        """What has changed since it was written last, and now and then a point of the curve.
 
-    async def _keep(self, look: Look) -> None:
-        """A point of the curve, and the forecasts anew."""
-        sums = self._sums()
+        Nothing is written before the memory has been read: every route would seem to be new.
+        """
+        if self._written is None:
+            self._written = dict(await memory.tracks())
+            self._tracks = {**self._tracks, **self._written}
+            look = self._follow()
+        changed = {name: track for name, track in self._tracks.items() if self._written.get(name) != track}
+        gone = [name for name in self._written if name not in self._tracks]
+        if changed or gone:
+            written = dict(self._tracks)
+            await memory.record(changed, gone, look.at)
+            self._written = written
+        if self._point is None or not 0 <= look.at - self._point[0] < POINT:
+            await self._keep(memory, look, sums)
+        if not 0 <= look.at - self._forecast_at < FORECAST:
+            await self._foresee(memory, look.at)
+
+    async def _keep(self, memory: Memory, look: Look, sums: Sums) -> None:
+        """A point of the curve."""
         since = {} if self._point is None else _difference(sums, self._point[1])
         found = [
             Standing(each.route, each.owner, each.share, each.track, since.get(each.route.name, (0, 0)))
             for each in look.routes
         ]
+        await memory.add(Point(look.at, by_group(found, sum(since.get(UNLISTED, (0, 0))))))
         self._point = (look.at, sums)
-        if self._memory is None:
-            return
-        await self._memory.add(Point(look.at, by_group(found, sum(since.get(UNLISTED, (0, 0))))))
-        self.forecasts = _forecasts(await self._memory.points(look.at - LOOKED_BACK, ALL), look.at)
+
+    async def _foresee(self, memory: Memory, now: float) -> None:
+        points = await memory.days(now - LOOKED_BACK)
+        self._forecasts = await asyncio.to_thread(_forecasts, points, now)
+        self._forecast_at = now
 
 
 def _difference(later: Sums, earlier: Sums) -> Sums:
@@ -211,11 +213,11 @@ def _difference(later: Sums, earlier: Sums) -> Sums:
 
 
 def _forecasts(points: Sequence[Point], now: float) -> Mapping[str | None, Forecast | NoForecast]:
+    """Of everything and of every group that there is now."""
     if not points:
         return {}
-    found: dict[str | None, Forecast | NoForecast] = {
-        ALL: forecast([_mark_of(each.at, each.all) for each in points], now)
-    }
+    everything = [_mark_of(each.at, each.all) for each in points]
+    found: dict[str | None, Forecast | NoForecast] = {ALL: forecast(everything, now)}
     for group in points[-1].groups:
         marks = [_mark_of(each.at, each.groups[group]) for each in points if group in each.groups]
         found[group] = forecast(marks, now)

@@ -124,6 +124,12 @@ class Metric:
 REASONS: Final = tuple(reason.label for reason in Reason)
 
 
+    WORKER_UP: Final = "strangler_worker_up"
+    CONFIG_OK: Final = "strangler_config_ok"
+    PERSISTED: Final = "strangler_persisted"
+    MIGRATION_APIS: Final = "strangler_migration_apis"
+    MIGRATION_TRAFFIC: Final = "strangler_migration_traffic_ratio"
+    MIGRATION_STUCK: Final = "strangler_migration_stuck"
 class ErrorCode:
     """Values of `X-Strangler-Error` and of the problem's `code`: the router's own answers."""
 

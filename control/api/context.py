@@ -13,6 +13,7 @@ from aiohttp import web
 from control.counters import RecentTraffic
 from control.metrics import Metrics
 from control.progress import Progress
+from control.series import Series
 from router.core.explain import compiled
 from router.core.match import Matcher
 from router.core.model import Table
@@ -38,6 +39,8 @@ class Context:
     """What the workers remember of exchanges with a request id, newest first."""
     watch: Progress | None = None
     """None: nobody remembers how the migration went; the present is told all the same."""
+    series: Series | None = None
+    """None: nobody looks at the last hour."""
     listeners: int = 0
     """Open event streams."""
     was_ready: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from control.api import login, openapi, page, progress, reads, schemas, schemas_progress, stream, writes
+from control.api import login, openapi, page, progress, reads, schemas, schemas_progress, series, stream, writes
 from control.api.endpoint import EVENTS, YAML, Endpoint, Handler, Json
 from control.api.schemas import Parameter
 from control.auth.roles import Role
@@ -204,6 +204,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "image/svg+xml",
         schemas_progress.GROUP,
         refuses=(422,),
+    ),
+    _get(
+        "/api/v1/series",
+        series.series,
+        "The last hour in steps of ten seconds: rates, errors and latencies of both sides.",
+        schemas_progress.SERIES,
+        schemas_progress.SEVERAL_ROUTES,
+        schemas_progress.SEVERAL_GROUPS,
+        schemas_progress.NUMBER_OF_POINTS,
+        refuses=(422, 503),
     ),
     _get(
         "/api/v1/events",

@@ -21,9 +21,9 @@ from control.api import body, views
 from control.api.problems import Problem, invalid
 from control.api.reads import MOST, answer, context
 from control.badge import badge
-from control.progress import ALL, Look
+from control.progress import ALL
 from rollout.core.burnup import Forecast, NoForecast
-from rollout.core.progress import DAY, STAGES, Passage, Point, Standing, Stuck, Tally
+from rollout.core.progress import DAY, STAGES, Look, Passage, Standing, Stuck, Tally
 from router.core.model import PPM
 from router.ports import StoreError
 
@@ -156,11 +156,10 @@ def _route_view(each: Standing) -> Json:
 
 async def history(request: web.Request) -> web.Response:
     group = _group(request)
-    points = await _points(request, group)
-    return answer({"group": group, "points": [_point_view(each, group) for each in points]})
+    return answer({"group": group, "points": [_point_view(*each) for each in await _curve(request, group)]})
 
 
-async def _points(request: web.Request, group: str | None) -> Sequence[Point]:
+async def _curve(request: web.Request, group: str | None) -> Sequence[tuple[float, Tally]]:
     watch = context(request).progress
     try:
         return await watch.history(watch.look().at - _days(request) * DAY, group)
@@ -182,15 +181,10 @@ def _group(request: web.Request) -> str | None:
     return group
 
 
-def _tally_of(point: Point, group: str | None) -> Tally:
-    return point.all if group is None else point.groups.get(group, Tally())
-
-
-def _point_view(point: Point, group: str | None) -> Json:
-    tally = _tally_of(point, group)
+def _point_view(at: float, tally: Tally) -> Json:
     requests = sum(tally.requests)
     return {
-        "at": point.at,
+        "at": at,
         "apis": {stage.value: count for stage, count in zip(STAGES, tally.apis, strict=True) if count},
         "total": tally.total,
         "finished": tally.finished,
@@ -231,15 +225,15 @@ async def table(request: web.Request) -> web.Response:
         look = context(request).progress.look()
         rows: Iterable[Json] = (_route_view(each) for each in look.routes if group in {ALL, each.route.group})
     else:
-        rows = _flat(await _points(request, group), group)
+        rows = _flat(await _curve(request, group))
         named = _POINT_COLUMNS
     headers = {"Content-Disposition": f'attachment; filename="progress-{what}.csv"'}
     return web.Response(text=_csv(named, rows), content_type="text/csv", headers=headers)
 
 
-def _flat(points: Iterable[Point], group: str | None) -> Iterator[Json]:
-    for point in points:
-        view = _point_view(point, group)
+def _flat(curve: Iterable[tuple[float, Tally]]) -> Iterator[Json]:
+    for at, tally in curve:
+        view = _point_view(at, tally)
         yield view | {stage.value: view["apis"].get(stage.value, 0) for stage in STAGES}
 
 

@@ -102,3 +102,19 @@ GROUP: Final = Parameter("group", "of this group alone", TEXT)
 DAYS: Final = Parameter("days", "so many days back", {"type": "integer", "minimum": 1, "maximum": 1830})
 ROUTE: Final = Parameter("name", "of this route alone", TEXT)
 OF: Final = Parameter("of", "routes, or history: one line a point", {"enum": ["routes", "history"]})
+
+_VALUES: Final = many(maybe(NUMBER))
+_SIDE: Final = answer({"rate": _VALUES, "errors": _VALUES, "p50": _VALUES, "p99": _VALUES})
+_SERIES: Final = answer({"legacy": _SIDE, "new": _SIDE})
+SERIES: Final = answer(
+    {
+        "step": NUMBER,
+        "at": many(NUMBER),
+        "routes": OBJECT | {"additionalProperties": _SERIES},
+        "groups": OBJECT | {"additionalProperties": _SERIES},
+        "all": maybe(_SERIES),
+    }
+)
+SEVERAL_ROUTES: Final = Parameter("name", "a route", many(TEXT), many=True)
+SEVERAL_GROUPS: Final = Parameter("group", "a group", many(TEXT), many=True)
+NUMBER_OF_POINTS: Final = Parameter("points", "so many at most", {"type": "integer", "minimum": 1, "maximum": 360})

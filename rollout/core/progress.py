@@ -18,13 +18,13 @@ Pure: what is in force, what was counted and the time come in.  It judges no rol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
-from router.core.orders import EffectiveState, Kind, Order, Scope, effective
+from router.core.orders import EffectiveState, Kind, Order, Reach, Scope, effective
 
 DAY: Final = 86_400.0
 SETTLED: Final = 7 * DAY
@@ -40,6 +40,7 @@ FORGOTTEN: Final[Mapping[Kind, float]] = {
     Kind.CAP: 90 * DAY,
 }
 """Seconds after which an order that nothing ends looks forgotten."""
+_GLOB: Final = frozenset("*?[")
 
 
 class Stage(StrEnum):
@@ -98,16 +99,22 @@ def standings(
     now: float,
 ) -> tuple[Standing, ...]:
     """All routes of the table, in its order; `before`: their tracks at the last look."""
-    freezes = [order.scope for order in orders if order.kind is Kind.FREEZE]
+    frozen = _frozen([order.scope for order in orders if order.kind is Kind.FREEZE])
     wishes = _wishes(table, orders)
     found = []
     for route, entry, wish in zip(table.routes, state.routes, wishes, strict=True):
-        frozen = any(scope.covers(route) for scope in freezes)
-        track = follow(before.get(route.name), route, entry.share, wish, now, frozen=frozen)
+        track = follow(before.get(route.name), route, entry.share, wish, now, frozen=frozen(route))
         group = table.groups.get(route.group)
         owner = group.owner if group else ""
         found.append(Standing(route, owner, entry.share, track, requests.get(route.name, (0, 0))))
     return tuple(found)
+
+
+def _frozen(scopes: Sequence[Scope]) -> Callable[[Route], bool]:
+    """Those that name one route are found without a search: there may be as many as there are routes."""
+    named = {scope.name for scope in scopes if scope.reach is Reach.ROUTE}
+    wide = [scope for scope in scopes if scope.reach is not Reach.ROUTE or _GLOB & set(scope.name)]
+    return lambda route: route.name in named or any(scope.covers(route) for scope in wide)
 
 
 def _wishes(table: Table, orders: Sequence[Order]) -> list[int]:
@@ -297,3 +304,21 @@ def _stuck_order(order: Order, now: float) -> Stuck | None:
     since = order.expires if overdue and order.expires is not None else order.created
     why = Why.OVERDUE if overdue else Why.ORDER
     return Stuck(why, since, order=order.id, scope=order.scope, kind=order.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How everything stands at a moment."""
+
+    at: float
+    revision: int
+    routes: tuple[Standing, ...]
+    groups: Mapping[str, Tally]
+    """`""`: routes without a group, and what is unlisted."""
+    stuck: tuple[Stuck, ...]
+    window: float
+    """Seconds of traffic that the requests were counted in."""
+
+    @property
+    def all(self) -> Tally:
+        return sum(self.groups.values(), Tally())

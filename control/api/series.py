@@ -1,0 +1,52 @@
+"""The last hour of routes, groups or everything in steps of ten seconds: what the plots are made of.
+
+    /api/v1/series                             everything together
+    /api/v1/series?group=catalog               one group, or several
+    /api/v1/series?name=product&name=search    routes; both kinds may be mixed
+
+A key of the answer that has no traffic has zeros and no latencies; a name that nobody knows is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from control.api import body
+from control.api.problems import Problem, invalid
+from control.api.reads import answer, context
+from control.series import ALL, POINTS, STEP, Key
+
+MANY: Final = 100
+"""Names in one question: what a page shows at once."""
+
+Json = dict[str, Any]
+
+
+async def series(request: web.Request) -> web.Response:
+    found = context(request).series
+    if found is None:
+        raise Problem(503, "not-started", "nobody looks at the counters yet", "try again in a moment")
+    points = body.bounded(request.query, "points", POINTS) or POINTS
+    routes, groups = _asked(request, "name"), _asked(request, "group")
+    said: Json = {
+        "step": STEP,
+        "at": [round(at, 3) for at in found.times(points)],
+        "routes": {name: found.of(Key(name), points) for name in routes},
+        "groups": {name: found.of(Key(group=name), points) for name in groups},
+        "all": None if routes or groups else found.of(ALL, points),
+    }
+    return answer(said)
+
+
+def _asked(request: web.Request, field: str) -> list[str]:
+    names = request.query.getall(field, [])
+    if len(names) > MANY:
+        raise invalid(field, f"it stands {len(names)} times", f"ask for at most {MANY} at once")
+    live = context(request).live
+    known = live.blocks.routes if field == "name" else {"", *live.table.groups}
+    for name in names:
+        if name not in known:
+            raise invalid(field, f"nobody knows {name[:100]!r}", "see GET /api/v1/routes")
+    return list(dict.fromkeys(names))
