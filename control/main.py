@@ -129,6 +129,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
 
 
 def _route_blocks(live: Live) -> dict[str, int]:
+    """Of what is in force, what is unlisted included; blocks of routes that are no more are left out."""
     owned = live.blocks.routes
     return {UNLISTED: owned[UNLISTED]} | {route.name: owned[route.name] for route in live.table.routes}
 
@@ -173,9 +174,9 @@ async def _serve(
                 group.create_task(made.adoption.run(live), name="adoption"),
                 group.create_task(watcher.run(), name="watcher"),
                 group.create_task(made.traffic.run(), name="traffic"),
-                group.create_task(live.keep_saving(), name="keep-saving"),
                 group.create_task(made.progress.run(), name="progress"),
                 group.create_task(made.series.run(), name="series"),
+                group.create_task(live.keep_saving(), name="keep-saving"),
                 group.create_task(keep_time(live), name="keep-time"),
             ]
             await web.SockSite(runner, admin, ssl_context=encryption(options)).start()
