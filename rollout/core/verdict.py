@@ -4,7 +4,7 @@ Two words answer two questions.  `Kind` says what to do.  `Standing` says what i
 tools throw together: that there is nothing to look at (NO_DATA), that there is, but not enough for either answer
 (INCONCLUSIVE), and that new is worse than tolerated (FAILED).  Silence never passes.
 
-`E` is the evidence against "new is harmless" (for PROMOTE: against "new is harmful").  It is at most 1 at the start, and
+`E` is the evidence against "new is harmless" (for PROMOTE: "new is harmful").  It is at most 1 at the start, and
 if new is harmless the chance that E *ever* reaches 1/alpha is at most alpha, however often one looks.  Only its
 logarithm is kept.
 """

@@ -1,0 +1,67 @@
+"""What was counted in a run, share by share: it stands in the verdicts, and says how often legacy fails.
+
+No test reads it for E; a bounded list of sums is all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from math import sqrt
+from typing import Final
+
+from rollout.core.evidence import Counts, Evidence, Mark, Tally
+from rollout.core.verdict import Span
+from router.core.model import PPM
+
+MOST_SPANS: Final = 32
+"""Different shares that are kept apart; what is more is added to the nearest share."""
+
+LIFTS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+HIGHEST_FLOOR: Final = 0.5
+
+Ledger = tuple[Evidence, ...]
+
+
+def comparable(row: Evidence) -> bool:
+    """Were both sides drawn from the same requests?"""
+    return row.epoch.random and 0 < row.epoch.share < PPM
+
+
+def enter(ledger: Ledger, row: Evidence) -> Ledger:
+    """With one row more, under the first revision that had its share."""
+    same = [span for span in ledger if span.epoch.random == row.epoch.random]
+    nearest = min(same, key=lambda span: abs(span.epoch.share - row.epoch.share), default=None)
+    if nearest is None or (nearest.epoch.share != row.epoch.share and len(ledger) < MOST_SPANS):
+        return (*ledger, row)
+    grown = nearest + replace(row, epoch=nearest.epoch)
+    return tuple(grown if span is nearest else span for span in ledger)
+
+
+def spans(ledger: Iterable[Evidence], bad: Callable[[Counts], int], total: Callable[[Counts], int]) -> tuple[Span, ...]:
+    """The ledger as a verdict shows it."""
+    return tuple(
+        Span(row.epoch.share, row.epoch.revision, bad(row.new), total(row.new), bad(row.legacy), total(row.legacy))
+        for row in ledger
+    )
+
+
+def marks(tallies: Iterable[Tally]) -> tuple[Mark | None, Mark | None]:
+    """The first and the last request of all of them."""
+    whole = sum(tallies, Tally())
+    return whole.first, whole.last
+
+
+def lifted(floor: float, ratio: float, ledger: Ledger) -> float:
+    """The floor where new is judged alone: not below `ratio` times the rate at which legacy was seen to fail.
+
+    Takes an upper bound of that rate (of a Poisson count, about 97.5 % sure), and from a few fixed lifts the next one,
+    so that the condition of the test seldom changes.
+    """
+    errors = sum(row.legacy.errors.count for row in ledger)
+    trials = sum(row.legacy.trials for row in ledger)
+    if not errors or not trials:
+        return floor
+    learnt = ratio * (sqrt(errors + 1) + 1) ** 2 / trials
+    lift = next((lift for lift in LIFTS if floor * lift >= learnt), LIFTS[-1])
+    return max(floor, min(floor * lift, HIGHEST_FLOOR))

@@ -1,0 +1,60 @@
+"""Which errors may count as evidence: the first one of each client within the hour.
+
+One client that retries, or is broken, makes a hundred errors on the side its subject has drawn, and a test that takes
+them for a hundred users would roll back a healthy service.  So a client whose error has been counted on a route is left
+out for the rest of the hour, with its successes as well, *whichever side* answers it.  Whether a request counts depends
+on the past alone, hence what a sequential test promises stays true; and per side instead of per client it would not,
+since the smaller side has fewer clients to use up.
+
+Only clients with errors are remembered, as 64-bit numbers in two generations of an hour each, all routes in one
+set.  When a generation is full it ends early: a fleet-wide outage costs memory of exactly `MOST`, and retries in it may
+count twice.  The workers each remember their own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xxhash import xxh64_intdigest
+
+HOUR: Final = 3600.0
+MOST: Final = 65_536
+"""Clients that one generation remembers."""
+
+
+def client_key(route: str, client: bytes) -> int:
+    """The number of a client (its subject, tenant or address) on a route."""
+    return xxh64_intdigest(client, xxh64_intdigest(route.encode()))
+
+
+class Firsts:
+    """Remembers who has been counted."""
+
+    __slots__ = ("_most", "_old", "_until", "_young")
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._young: set[int] = set()
+        self._old: set[int] = set()
+        self._until = 0.0
+
+    def admits(self, key: int, now: float, *, failed: bool) -> bool:
+        """Does this outcome count, as a trial and, if it failed, as an error?  `now` never runs backwards."""
+        if now >= self._until:
+            self._turn(now)
+        if key in self._young or key in self._old:
+            return False
+        if failed:
+            if len(self._young) >= self._most:
+                self._turn(now)
+            self._young.add(key)
+        return True
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def _turn(self, now: float) -> None:
+        """The next generation begins; after a silence of an hour or more nobody is remembered."""
+        late = now >= self._until + HOUR
+        self._old, self._young = (set() if late else self._young), set()
+        self._until = now + HOUR
