@@ -198,6 +198,7 @@ def _add_reading(commands: Commands) -> None:
     override.add_argument("side", choices=("legacy", "new"))
     override.add_argument("--for", dest="lasts", type=values.seconds, default=3600.0, help="(default: 1h)")
     override.add_argument("--state", type=Path, default=Path(".strangler"), help="(default: %(default)s)")
+    _command(commands, "progress", "how far the migration is: stages, groups, forecast, and what is stuck")
     _command(commands, "orders", "the orders in force")
     history = _command(commands, "history", "the newest revisions: who, when, why")
     history.add_argument("--limit", type=values.count, default=20, help="how many (default: %(default)s)")

@@ -20,6 +20,7 @@ from control.cli_rollback import rollback
 from control.cli_values import DONE, FAILED, USAGE
 from control.cli_watch import watch
 from control.render_changes import problem
+from control.render_progress import progress
 from control.render_served import served
 
 Json = dict[str, Any]
@@ -97,6 +98,12 @@ def _explain(args: argparse.Namespace, admin: Admin) -> int:
 
 
 def _orders(args: argparse.Namespace, admin: Admin) -> int:
+def _progress(args: argparse.Namespace, admin: Admin) -> int:
+    found = admin.get("/api/v1/progress")
+    show(args, found, progress(found, style()))
+    return DONE
+
+
     found = admin.get("/api/v1/orders")
     show(args, found, render.orders(found["orders"], style(), time.time()))
     return DONE
@@ -137,6 +144,7 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Admin], int]]] = {
     "status": _status,
     "explain": _explain,
     "orders": _orders,
+    "progress": _progress,
     "history": _history,
     "show": _show,
     "diff": _diff,
