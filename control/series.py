@@ -171,6 +171,18 @@ class Series:
             for side in Side
         }
 
+    def latest(self) -> dict[str, list[float | None]]:
+        """The last step of every route that had traffic in it: rate, errors, p50 and p99 of legacy, then of new."""
+        if not self._taken:
+            return {}
+        start = (self._taken - 1) % POINTS * _WIDTH
+        found: dict[str, list[float | None]] = {}
+        for key, ring in self._rings.items():
+            values = ring[start : start + _WIDTH]
+            if key.route and (values[0] or values[len(_FIELDS)]):
+                found[key.route] = [None if isnan(value) else round(value, 6) for value in values]
+        return found
+
 
 def _column(ring: array[float] | None, places: Iterable[int], offset: int, field: str) -> Iterator[float | None]:
     counted = field in {"rate", "errors"}

@@ -41,7 +41,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *_HEALTH,
     _get("/", page.front, "The page for people.", "text/html", listed=False),
     _get("/web/{file}", page.part, "What the page is made of.", "text/plain", role=Role.ANYBODY, listed=False),
-    _get("/metrics", reads.metrics, "Metrics as Prometheus reads them.", "text/plain"),
+    _get("/metrics", reads.metrics, "Metrics as Prometheus reads them.", "text/plain", role=Role.METRICS),
     _get("/api/v1/openapi.json", openapi.document, "This document.", schemas.OBJECT, role=Role.ANYBODY),
     Endpoint(
         "POST",
@@ -205,6 +205,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         schemas_progress.GROUP,
         refuses=(422,),
     ),
+    _get("/api/v1/rates", series.rates, "Every route as it is now, in few words.", schemas_progress.RATES),
     _get(
         "/api/v1/series",
         series.series,

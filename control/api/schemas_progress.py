@@ -115,6 +115,14 @@ SERIES: Final = answer(
         "all": maybe(_SERIES),
     }
 )
+RATES: Final = answer(
+    {
+        "revision": ORDINAL,
+        "total": many(NUMBER),
+        "routes": OBJECT | {"additionalProperties": many(NUMBER)},
+        "latest": OBJECT | {"additionalProperties": _VALUES},
+    }
+)
 SEVERAL_ROUTES: Final = Parameter("name", "a route", many(TEXT), many=True)
 SEVERAL_GROUPS: Final = Parameter("group", "a group", many(TEXT), many=True)
 NUMBER_OF_POINTS: Final = Parameter("points", "so many at most", {"type": "integer", "minimum": 1, "maximum": 360})

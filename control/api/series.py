@@ -1,5 +1,6 @@
 """The last hour of routes, groups or everything in steps of ten seconds: what the plots are made of.
 
+    /api/v1/rates                              every route as it is now
     /api/v1/series                             everything together
     /api/v1/series?group=catalog               one group, or several
     /api/v1/series?name=product&name=search    routes; both kinds may be mixed
@@ -22,6 +23,23 @@ MANY: Final = 100
 """Names in one question: what a page shows at once."""
 
 Json = dict[str, Any]
+
+
+async def rates(request: web.Request) -> web.Response:
+    """Requests a second of every route that has any, over the last seconds, and its last step of the series."""
+    found = context(request)
+    now = found.traffic.rates()
+    return answer(
+        {
+            "revision": found.live.revision,
+            "total": [
+                round(sum(rate.legacy for rate in now.values()), 2),
+                round(sum(rate.new for rate in now.values()), 2),
+            ],
+            "routes": {name: [round(rate.legacy, 2), round(rate.new, 2)] for name, rate in now.items()},
+            "latest": {} if found.series is None else found.series.latest(),
+        }
+    )
 
 
 async def series(request: web.Request) -> web.Response:

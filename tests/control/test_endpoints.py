@@ -16,6 +16,7 @@ from control.api.app import make_app
 from control.api.context import Context
 from control.api.endpoints import ENDPOINTS
 from control.metrics import Metrics
+from control.series import Series
 from tests.control.stage import ROUTES, Stage
 
 Client = TestClient[Any, Any]
@@ -144,6 +145,26 @@ async def test_routes_without_rates_travel_once_a_revision(stage: Stage, client:
     second = await client.get("/api/v1/routes?rates=false", headers=known)
     assert (200, 30) == (second.status, (await second.json())["routes"][0]["effective"])
     assert "ETag" not in (await client.get("/api/v1/routes")).headers
+
+
+async def test_rates_are_told_of_routes_that_have_any(stage: Stage, tmp_path: Path) -> None:
+    """In requests a second, legacy first; beside them the last step of both sides: rate, errors, p50, p99."""
+    groups = {route.name: route.group for route in stage.live.table.routes}
+    series = Series(stage.files, stage.route_blocks, lambda: groups, stage.clock)
+    context = Context(stage.live, stage.traffic, Metrics(stage.live, stage.files), stage.compiler, series=series)
+    worker = stage.worker()
+    async with TestClient(TestServer(make_app(context, stage.live.events.tell))) as client:
+        assert {} == (await (await client.get("/api/v1/rates")).json())["routes"]
+        await asyncio.gather(stage.traffic.sample(), series.sample())
+        worker.count("product", times=60)
+        worker.count("product", side=1, times=20)
+        stage.clock.time += 10
+        await asyncio.gather(stage.traffic.sample(), series.sample())
+        found = await (await client.get("/api/v1/rates")).json()
+    assert ([6, 2], {"product": [6, 2]}) == (found["total"], found["routes"])
+    (latest,) = found["latest"].values()
+    assert [6, 0, 2, 0] == [*latest[:2], *latest[4:6]]
+    assert 0.001 <= latest[2] <= latest[3] <= 0.005
 
 
 async def test_a_preview_tells_what_an_order_would_change_and_changes_nothing(stage: Stage, client: Client) -> None:
