@@ -171,7 +171,7 @@ def _add_tokens(commands: Commands) -> None:
     what = token.add_subparsers(dest="what", metavar="create|list|revoke", required=True)
     create = what.add_parser("create", help="a new one; it is shown once")
     create.add_argument("name", metavar="NAME", help="stands in every history")
-    create.add_argument("--role", required=True, choices=("viewer", "operator", "editor"))
+    create.add_argument("--role", required=True, choices=("metrics", "viewer", "operator", "editor"))
     create.add_argument("--ttl", type=values.lifetime, metavar="90d", help="(default: it does not expire)")
     revoke = what.add_parser("revoke", help="holds at once, for its sessions too")
     revoke.add_argument("name", metavar="NAME")

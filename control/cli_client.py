@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final
 
 from control.cli_values import parse_url
+from control.secret import Secret
 
 TIMEOUT: Final = 30.0
 """Seconds: a change itself is answered within two."""
@@ -39,7 +40,7 @@ class Admin:
     """Where to ask, and as whom."""
 
     url: str
-    token: str = ""
+    token: Secret = field(default_factory=lambda: Secret(""))
     timeout: float = TIMEOUT
     """Seconds."""
 
@@ -50,7 +51,7 @@ class Admin:
         """The JSON that is answered; raises `RefusedError` or `CannotAskError`.  Bytes go as YAML, the rest as JSON."""
         headers: dict[str, str | bytes] = {"Accept": "application/json", "X-Strangler-Actor": user().encode()}
         if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+            headers["Authorization"] = f"Bearer {self.token.reveal()}"
         if expected is not None:
             headers["If-Match"] = f'"{expected}"'
         data: bytes | None = None

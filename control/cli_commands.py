@@ -22,13 +22,14 @@ from control.cli_watch import watch
 from control.render_changes import problem
 from control.render_progress import progress
 from control.render_served import served
+from control.secret import Secret
 
 Json = dict[str, Any]
 
 
 def perform(args: argparse.Namespace) -> int:
     """The exit code of a command."""
-    admin = Admin(args.admin, os.environ.get("STRANGLER_TOKEN", ""))
+    admin = Admin(args.admin, Secret(os.environ.get("STRANGLER_TOKEN", "")))
     try:
         return _COMMANDS[args.command](args, admin)
     except argparse.ArgumentTypeError as error:
@@ -97,13 +98,13 @@ def _explain(args: argparse.Namespace, admin: Admin) -> int:
     return DONE
 
 
-def _orders(args: argparse.Namespace, admin: Admin) -> int:
 def _progress(args: argparse.Namespace, admin: Admin) -> int:
     found = admin.get("/api/v1/progress")
     show(args, found, progress(found, style()))
     return DONE
 
 
+def _orders(args: argparse.Namespace, admin: Admin) -> int:
     found = admin.get("/api/v1/orders")
     show(args, found, render.orders(found["orders"], style(), time.time()))
     return DONE
@@ -143,8 +144,8 @@ def _diff(args: argparse.Namespace, admin: Admin) -> int:
 _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Admin], int]]] = {
     "status": _status,
     "explain": _explain,
-    "orders": _orders,
     "progress": _progress,
+    "orders": _orders,
     "history": _history,
     "show": _show,
     "diff": _diff,

@@ -36,9 +36,9 @@ def token(args: argparse.Namespace) -> int:
 def _create(args: argparse.Namespace) -> None:
     secret = tokens.create(args.state, args.name, Role[args.role.upper()], time.time(), args.ttl)
     if args.json:
-        print(json.dumps({"name": args.name, "role": args.role, "token": secret}))
+        print(json.dumps({"name": args.name, "role": args.role, "token": secret.reveal()}))
         return
-    print(secret)
+    print(secret.reveal())
     print("It is shown this once. Give it to commands as STRANGLER_TOKEN.", file=sys.stderr)
 
 

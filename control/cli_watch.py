@@ -87,7 +87,7 @@ class Stream:
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "text/event-stream"}
         if self._admin.token:
-            headers["Authorization"] = f"Bearer {self._admin.token}"
+            headers["Authorization"] = f"Bearer {self._admin.token.reveal()}"
         if self._last:
             headers["Last-Event-ID"] = self._last
         return headers

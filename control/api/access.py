@@ -7,7 +7,6 @@ no other site can send, and repeats the session's own word in a header with ever
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -24,6 +23,7 @@ from control.auth.throttle import Seldom, Throttle
 from control.auth.tokens import Tokens
 from control.loopback import is_loopback
 from control.options import Options
+from control.secret import Secret
 from router.events import EventName, Events
 
 CSRF: Final = "X-Strangler-CSRF"
@@ -84,14 +84,19 @@ class Access:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         found = None
         if self.tokens is not None and scheme.lower() == "bearer" and len(secret) <= MAX_SECRET:
-            found = self.tokens.find(secret.strip())
+            found = self.tokens.find(Secret(secret.strip()))
         if found is None:
             raise self._failure(request)
         return found
 
     def session(self, request: web.Request) -> Session | None:
-        name = request.cookies.get(self.cookie, "")
-        return self.sessions.find(name) if name and len(name) <= MAX_SECRET else None
+        name = self.cookie_of(request)
+        return self.sessions.find(name) if name else None
+
+    def cookie_of(self, request: web.Request) -> Secret:
+        """The session's name, as the browser says it; empty when it says none that could be one."""
+        value = request.cookies.get(self.cookie, "")
+        return Secret(value if len(value) <= MAX_SECRET else "")
 
     def admit(self, request: web.Request, role: Role) -> Principal:
         """Who asks; raises 401, 403 or 429 unless they may do what needs `role`."""
@@ -122,8 +127,7 @@ class Access:
         """A cookie goes with every request of the browser; that our page asked has to show otherwise."""
         ours = request.headers.get("Origin") == self.origin(request)
         ours = ours or request.headers.get("Sec-Fetch-Site") == "same-origin"
-        said = request.headers.get(CSRF, "").encode("utf-8", "surrogateescape")
-        if not ours or not hmac.compare_digest(said, session.csrf.encode()):
+        if not ours or Secret(request.headers.get(CSRF, "")) != session.csrf:
             raise Problem(403, "csrf", "the session's own word is missing", f"repeat it in {CSRF}, from our own page")
 
     def _failure(self, request: web.Request) -> Problem:

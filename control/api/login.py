@@ -18,11 +18,17 @@ async def enter(request: web.Request) -> web.Response:
         raise Problem(409, "no-tokens", "there are no tokens here, and nobody has to log in", "just ask")
     principal = access.bearer(request)
     PRINCIPAL.set(principal)
-    access.sessions.close(request.cookies.get(access.cookie, ""))
+    access.sessions.close(access.cookie_of(request))
     name, session = access.sessions.open(principal)
     answer = _answer(session)
     answer.set_cookie(
-        access.cookie, name, max_age=int(LONGEST), path="/", httponly=True, samesite="Strict", secure=access.tls
+        access.cookie,
+        name.reveal(),
+        max_age=int(LONGEST),
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=access.tls,
     )
     return answer
 
@@ -37,12 +43,12 @@ async def whoami(request: web.Request) -> web.Response:
 async def leave(request: web.Request) -> web.Response:
     """The session ends here, not only in the browser."""
     access = request.app[ACCESS]
-    access.sessions.close(request.cookies.get(access.cookie, ""))
+    access.sessions.close(access.cookie_of(request))
     answer = web.Response(body=b"{}", content_type="application/json")
     answer.del_cookie(access.cookie, path="/", httponly=True, samesite="Strict", secure=access.tls)
     return answer
 
 
 def _answer(session: Session) -> web.Response:
-    found = {"name": session.principal.name, "role": session.principal.role.label, "csrf": session.csrf}
+    found = {"name": session.principal.name, "role": session.principal.role.label, "csrf": session.csrf.reveal()}
     return web.Response(body=json.dumps(found).encode(), content_type="application/json")

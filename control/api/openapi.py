@@ -56,7 +56,8 @@ def build(endpoints: Iterable[Endpoint]) -> Json:
             "title": "strangler",
             "version": "1",
             "description": "The admin address. Without tokens (on loopback only) everybody who reaches it may do "
-            "everything. Roles: viewer reads, operator orders, editor restores; each may do what those before may.",
+            "everything. Roles: metrics reads /metrics alone, viewer reads all, operator orders, editor restores; each "
+            "may do what those before may.",
         },
         "paths": paths,
         "components": {

@@ -12,11 +12,13 @@ class Role(IntEnum):
 
     ANYBODY = 0
     """No token at all: whether the process lives, and the way in."""
-    VIEWER = 1
+    METRICS = 1
+    """Reads the metrics and nothing else."""
+    VIEWER = 2
     """Reads everything."""
-    OPERATOR = 2
+    OPERATOR = 3
     """Gives and lifts orders."""
-    EDITOR = 3
+    EDITOR = 4
     """Brings back whole revisions, with their routes.yaml."""
 
     @property
@@ -24,7 +26,7 @@ class Role(IntEnum):
         return self.name.lower()
 
 
-TOKEN_ROLES: Final = (Role.VIEWER, Role.OPERATOR, Role.EDITOR)
+TOKEN_ROLES: Final = (Role.METRICS, Role.VIEWER, Role.OPERATOR, Role.EDITOR)
 
 
 @dataclass(frozen=True, slots=True)

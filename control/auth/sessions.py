@@ -12,6 +12,7 @@ from typing import Final
 
 from control.auth.roles import Principal
 from control.auth.tokens import digest
+from control.secret import Secret
 
 IDLE: Final = 30 * 60.0
 LONGEST: Final = 12 * 3600.0
@@ -25,7 +26,7 @@ class Session:
     principal: Principal
     since: float
     seen: float
-    csrf: str
+    csrf: Secret
     """What its page repeats in a header with every change; a foreign page cannot know it."""
 
 
@@ -37,16 +38,16 @@ class Sessions:
         self._holds = holds
         self._open: dict[str, Session] = {}
 
-    def open(self, principal: Principal) -> tuple[str, Session]:
+    def open(self, principal: Principal) -> tuple[Secret, Session]:
         """A new one with an id that nobody has had before."""
         self._sweep()
         if len(self._open) >= MOST:
             del self._open[min(self._open, key=lambda key: self._open[key].seen)]
-        name, now = secrets.token_urlsafe(32), self._now()
-        self._open[digest(name)] = session = Session(principal, now, now, secrets.token_urlsafe(32))
+        name, now = Secret(secrets.token_urlsafe(32)), self._now()
+        self._open[digest(name)] = session = Session(principal, now, now, Secret(secrets.token_urlsafe(32)))
         return name, session
 
-    def find(self, name: str) -> Session | None:
+    def find(self, name: Secret) -> Session | None:
         key = digest(name)
         session = self._open.get(key)
         if session is None:
@@ -57,7 +58,7 @@ class Sessions:
         session.seen = self._now()
         return session
 
-    def close(self, name: str) -> None:
+    def close(self, name: Secret) -> None:
         self._open.pop(digest(name), None)
 
     def _good(self, session: Session) -> bool:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from control.auth.roles import TOKEN_ROLES, Principal, Role
+from control.secret import Secret
 
 FILE: Final = "tokens.json"
 USES: Final = "token-uses.json"
@@ -52,10 +53,9 @@ class Token:
         return self.expires is not None and self.expires <= now
 
 
-def digest(secret: str) -> str:
-    return hashlib.blake2b(
-        secret.encode("utf-8", "surrogateescape"), digest_size=32, person=b"strangler-token"
-    ).hexdigest()
+def digest(secret: Secret) -> str:
+    data = secret.reveal().encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(data, digest_size=32, person=b"strangler-token").hexdigest()
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------
@@ -92,11 +92,11 @@ def _token(found: dict[str, Any]) -> Token:
     )
 
 
-def create(state: Path, name: str, role: Role, now: float, lasts: float | None) -> str:
+def create(state: Path, name: str, role: Role, now: float, lasts: float | None) -> Secret:
     """The new token's secret, which is shown once and kept nowhere."""
     if not NAME.fullmatch(name):
         raise TokenError(f"{name[:80]!r} is no name for a token; use letters, digits, `.`, `_`, `@`, `-`")
-    secret = PREFIX + secrets.token_urlsafe(32)
+    secret = Secret(PREFIX + secrets.token_urlsafe(32))
     with _locked(state):
         tokens = read(state) or ()
         if any(token.name == name for token in tokens):
@@ -179,7 +179,7 @@ class Tokens:
         self._refresh()
         return self._required
 
-    def find(self, secret: str) -> Principal | None:
+    def find(self, secret: Secret) -> Principal | None:
         """Whose it is.  Every token is compared, so that the time tells nothing."""
         self._refresh()
         wanted, now = digest(secret), self._now()

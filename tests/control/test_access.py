@@ -77,7 +77,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     log: list[Event] = []
     stage.live.events.log = log.append
     now = stage.clock.now()
-    secrets = {role: tokens.create(tmp_path, role.label, role, now, None) for role in TOKEN_ROLES}
+    secrets = {role: tokens.create(tmp_path, role.label, role, now, None).reveal() for role in TOKEN_ROLES}
     access = Access.of(Options(state=tmp_path), stage.live.events, stage.clock.now, audit)
     context = Context(stage.live, stage.traffic, Metrics(stage.live, stage.files), stage.compiler)
     async with TestClient(TestServer(make_app(context, stage.live.events.tell, access))) as client:
@@ -143,6 +143,14 @@ async def test_the_actor_is_the_token_whatever_the_caller_says(house: House) -> 
     assert "operator" == found["order"]["actor"]
 
 
+async def test_a_token_for_metrics_reads_metrics_and_nothing_else(house: House) -> None:
+    """What collects them needs to know no orders, no reasons and no names of people."""
+    may = [each.path for each in ENDING if each.method == "GET" and each.role is Role.METRICS]
+    assert ["/metrics"] == may
+    assert 200 == (await house.client.get("/metrics", headers=house.bearer(Role.METRICS))).status
+    await house.ask("GET", "/api/v1/status", 403, **house.bearer(Role.METRICS))
+
+
 async def test_a_revoked_token_is_worth_nothing_from_the_next_request_on(house: House) -> None:
     """Without a restart, and its sessions end with it."""
     page = await house.log_in(Role.VIEWER)
@@ -155,7 +163,7 @@ async def test_a_revoked_token_is_worth_nothing_from_the_next_request_on(house: 
 async def test_a_new_token_is_good_at_once_and_ends_in_time(house: House) -> None:
     """To the second."""
     now = house.stage.clock.now()
-    secret = tokens.create(house.stage.folder, "guest", Role.VIEWER, now, 60)
+    secret = tokens.create(house.stage.folder, "guest", Role.VIEWER, now, 60).reveal()
     headers = {"Authorization": f"Bearer {secret}"}
     await house.ask("GET", "/api/v1/status", 200, **headers)
     house.stage.clock.time += 59

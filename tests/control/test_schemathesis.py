@@ -62,7 +62,7 @@ class Served:
     def __enter__(self) -> Self:
         self._thread.start()
         self.secrets = {
-            role: tokens.create(self.folder, role.label, role, time.time(), None)
+            role: tokens.create(self.folder, role.label, role, time.time(), None).reveal()
             for role in (Role.VIEWER, Role.OPERATOR, Role.EDITOR)
         }
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
