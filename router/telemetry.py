@@ -43,6 +43,11 @@ class RouteBlock:
     FALLBACKS: Final = TUNNELS + _SIDES
     """[cause]: a `Stage`, or STATUS_CAUSE."""
     STATUS_CAUSE: Final = len(Stage)
+    REPEATED: Final = FALLBACKS + 9
+    """First tries of the new side that failed and were repeated there: what no client saw."""
+    BREAKER_OPEN: Final = FALLBACKS + 10
+    """A gauge: 1 while this worker's breaker has pulled the route to legacy."""
+    BREAKER_TRIPS: Final = FALLBACKS + 11
     FALLBACK_SLOTS: Final = 12
     SIZE: Final = FALLBACKS + FALLBACK_SLOTS
     """A multiple of 8 slots, so that blocks begin with a cache line."""
@@ -56,6 +61,8 @@ class EndpointBlock:
 
     ERRORS: Final = 0
     """[stage]."""
+    BAD_GATEWAYS: Final = 11
+    """Answers 502, 503 and 504."""
     OPEN: Final = 12
     """A gauge: connections open."""
     CONNECTS: Final = 13
@@ -117,6 +124,12 @@ class Metric:
     TUNNELS: Final = "strangler_tunnels"
     CONNECTIONS: Final = "strangler_client_connections"
     UPSTREAM_CONNECTIONS: Final = "strangler_upstream_connections"
+    WORKER_UP: Final = "strangler_worker_up"
+    CONFIG_OK: Final = "strangler_config_ok"
+    PERSISTED: Final = "strangler_persisted"
+    MIGRATION_APIS: Final = "strangler_migration_apis"
+    MIGRATION_TRAFFIC: Final = "strangler_migration_traffic_ratio"
+    MIGRATION_STUCK: Final = "strangler_migration_stuck"
     LIMITS: Final = "strangler_limit_events_total"
     """{limit=...}: one series per countable WorkerSlot, its name in lower case."""
 
@@ -124,12 +137,6 @@ class Metric:
 REASONS: Final = tuple(reason.label for reason in Reason)
 
 
-    WORKER_UP: Final = "strangler_worker_up"
-    CONFIG_OK: Final = "strangler_config_ok"
-    PERSISTED: Final = "strangler_persisted"
-    MIGRATION_APIS: Final = "strangler_migration_apis"
-    MIGRATION_TRAFFIC: Final = "strangler_migration_traffic_ratio"
-    MIGRATION_STUCK: Final = "strangler_migration_stuck"
 class ErrorCode:
     """Values of `X-Strangler-Error` and of the problem's `code`: the router's own answers."""
 
@@ -148,3 +155,4 @@ class ErrorCode:
     UPSTREAM_TIMEOUT: Final = "upstream-timeout"
     UPSTREAM_OVERLOAD: Final = "upstream-overload"
     OVERLOAD: Final = "overload"
+    NO_PLACE: Final = "no-place"

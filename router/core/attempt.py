@@ -4,7 +4,9 @@ Sending a request a second time is safe when nothing of an answer has reached th
 and either nothing of the request was delivered or the method (or the route) is idempotent (RFC 9110 section 9.2.2).
 Falling back to legacy follows the same rule plus the route's policy.  A budget keeps repeats from becoming a storm
 on whatever is still alive; when it, or the rule, says no, the client gets what there is: the original answer.  Only
-requests that were delivered count against it: one that found no connection is work for one side, not for two.
+requests that were delivered count against it: one that found no connection is work for one side, not for two.  Nor
+does the first repeat, at another endpoint, of one whose connection was lost: whoever had it works on it no more, and
+when an endpoint dies all of its requests are in this state at once.
 
 What a fallback hides from the client still counts as the new side's error: counting is the caller's last step and
 looks at the first try.
@@ -20,6 +22,8 @@ from router.core.model import Fallback, Side
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """RFC 9110 section 9.2.2."""
+SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
+"""RFC 9110 section 9.2.1."""
 
 MAX_TRIES: Final = 3
 """Tries on one side, the first included."""
@@ -55,6 +59,8 @@ class Stage(IntEnum):
         return _STATUS.get(self, 502)
 
 
+_LOST: Final = frozenset({Stage.CONNECT, Stage.SEND, Stage.HEAD})
+"""No connection, or no longer: the endpoint does not work on the request any more."""
 _STATUS: Final = {Stage.TIMEOUT: 504, Stage.OVERLOAD: 503}
 
 
@@ -100,9 +106,12 @@ def after_failure(stage: Stage, what: Try) -> Next:
         return Next.TELL
     if what.stale and what.tries < MAX_TRIES:
         return Next.AGAIN
+    elsewhere = stage in _LOST and what.other_endpoint and what.tries < MAX_TRIES
+    if elsewhere and what.tries == 1:
+        return Next.AGAIN
     if what.delivered and not what.in_budget:
         return Next.TELL
-    if stage is Stage.CONNECT and what.other_endpoint and what.tries < MAX_TRIES:
+    if elsewhere:
         return Next.AGAIN
     if what.side is Side.NEW and _covers(stage, what.fallback):
         return Next.FALLBACK

@@ -1,19 +1,21 @@
 """Legacy or new?  The one ordered rule, the same for live traffic and for `explain`.
 
-    rollback > pin > trusted override > share
+    rollback > pin > trusted override > health > share
 
 A share of 0 sends nobody to new but a trusted override, a share of 1,000,000 sends everybody; between them a request
-without a subject (and a CORS preflight, which never has one) stays on legacy.
+without a subject (and a CORS preflight, which never has one) stays on legacy.  Health may lower a share, never raise
+it: the subjects with the highest buckets are those who wait on legacy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from enum import IntEnum
 from typing import Final
 
 from router.core.model import PPM, Side
 from router.core.orders import Cause
+from router.core.places import Placing
 from router.core.split import pick_site
 
 NO_SUBJECT: Final = -1
@@ -40,48 +42,54 @@ class Reason(IntEnum):
     PIN = 8
     DRAIN = 9
     """Every site of the new side is drained."""
+    HEALTH = 10
+    """The new side has no healthy room for this subject."""
+    BREAKER = 11
+    """This API fails on the new side, and was pulled to legacy."""
 
     @property
     def label(self) -> str:
         return self.name.lower().replace("_", "-")
 
 
-def decide(share: int, cause: int, override: Side | None, drawn: int) -> tuple[Side, Reason]:
+def decide(share: int, live: int, cause: int, override: Side | None, drawn: int) -> tuple[Side, Reason]:
     """The side for one request and why.
 
-    `share` and `cause` are those in force for its route; `override` is what a trusted client asked for;
-    `drawn` is the subject's bucket, or NO_SUBJECT or PREFLIGHT.  A bucket that cannot matter need not be
-    computed: for shares 0 and PPM any value gives the same answer.
+    `share` and `cause` are those in force for its route, `live` is what health leaves of the share; `override` is what
+    a trusted client asked for; `drawn` is the subject's bucket, or NO_SUBJECT or PREFLIGHT.  A bucket that cannot
+    matter need not be computed: it does not for a share of 0, nor for one of PPM that is live as a whole.
     """
     if cause == _ROLLBACK:
         return Side.LEGACY, Reason.ROLLBACK
-    if cause == _PIN:
-        return (Side.NEW if share else Side.LEGACY), Reason.PIN
-    if override is not None:
-        return override, Reason.OVERRIDE
-    if share >= PPM:
-        return Side.NEW, Reason.WEIGHT
+    if cause != _PIN:
+        if override is not None:
+            return override, Reason.OVERRIDE
+        reason = Reason.WEIGHT
+    else:
+        reason = Reason.PIN
+    if live >= PPM:
+        return Side.NEW, reason
     if share <= 0:
-        return Side.LEGACY, Reason.WEIGHT
+        return Side.LEGACY, reason
+    if share >= PPM:  # but not all of it is live
+        return (Side.NEW, reason) if 0 <= drawn < live else (Side.LEGACY, Reason.HEALTH)
     if drawn < 0:
         return Side.LEGACY, Reason.NO_SUBJECT if drawn == NO_SUBJECT else Reason.PREFLIGHT
-    return (Side.NEW if drawn < share else Side.LEGACY), Reason.WEIGHT
+    if drawn < live:
+        return Side.NEW, reason
+    return Side.LEGACY, Reason.HEALTH if drawn < share else reason
 
 
 def place_at_site(
-    side: Side,
-    spread: Sequence[tuple[str, int]],
-    subject: bytes,
-    seed: int,
-    held: Collection[str],
-    drained: Collection[str],
+    side: Side, placing: Placing, subject: bytes, seed: int, held: Collection[str]
 ) -> tuple[str, Reason | None]:
     """The site for a subject, and the reason to ask legacy instead if the new side has none for it.
 
-    A drained site takes nothing: its subjects are drawn again among the others.  A site that is rolled back keeps its
-    subjects, and legacy answers them.  Legacy has nowhere to go: with all of its sites drained its first one is asked.
+    A site that is rolled back keeps its subjects, and legacy answers them.
     """
-    site = pick_site(spread, subject, seed, drained)
-    if site is None:
-        return spread[0][0], Reason.DRAIN if side is Side.NEW else None
-    return site, Reason.SITE_ROLLBACK if side is Side.NEW and site in held else None
+    if side is Side.LEGACY:
+        return pick_site(placing.legacy_spread, subject, seed, placing.legacy), None
+    if not placing.new:
+        return "", Reason.DRAIN
+    site = pick_site(placing.new_spread, subject, seed, placing.new)
+    return site, Reason.SITE_ROLLBACK if site in held else None

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide, place_at_site
+from router.core.fill import Why
 from router.core.headers import bare_host, valid_host
 from router.core.match import ANY_METHOD, Matcher, Node, allowed
 from router.core.model import PPM, UNLISTED, DotRule, Route, Side, Source, SubjectSource, Table, Upstream
+from router.core.observed import UNOBSERVED, Observed
 from router.core.orders import Cause, Effective, EffectiveState, Kind, Order, rules
+from router.core.places import Filling, Placing
 from router.core.split import SITE_SALT, bucket, links, seed_of, subject
 from router.core.template import Literal, Parameter, Partial, Segment, has_dots, normalise, parse_template, split
 from router.core.units import write_percent
@@ -86,6 +89,10 @@ class Explanation:
     """The smallest share in ppm that sends this subject to new; None when no share alone does."""
     layers: tuple[Layer, ...]
     share: int
+    live: int
+    """What health leaves of the share, in ppm."""
+    health: str
+    """Why that is less, or why sites take other parts than their weights; empty when all is well."""
     cause: str
     override: str
     """What was said about the override header; empty when the request has none."""
@@ -106,10 +113,30 @@ def compiled(table: Table) -> Matcher[int]:
     return matcher
 
 
+def filling(table: Table, state: EffectiveState, observed: Observed) -> Filling:
+    """What health and operators leave of this table's shares and sites."""
+    return Filling(
+        table.upstreams,
+        {name: spread(table, upstream) for name, upstream in table.upstreams.items()},
+        {site.name: site.capacity for site in table.sites.values()},
+        observed,
+        state.drained_sites,
+        state.held_sites,
+    )
+
+
 def explain(
-    asked: Asked, table: Table, state: EffectiveState, orders: Sequence[Order], matcher: Matcher[int]
+    asked: Asked,
+    table: Table,
+    state: EffectiveState,
+    orders: Sequence[Order],
+    matcher: Matcher[int],
+    observed: Observed = UNOBSERVED,
 ) -> Explanation:
-    """What the data plane does with this request, and why."""
+    """What the data plane does with this request, and why.
+
+    What single workers have met, such as an endpoint that refuses connections or a breaker, is not part of it.
+    """
     request = _Request.of(asked)
     if has_dots(request.segments) and table.dot_segments is DotRule.REFUSE:
         return _refused(request)
@@ -119,7 +146,7 @@ def explain(
     candidates = tuple(_candidates(request, table, matcher, found))
     if found is None:
         return _unlisted(request, table, candidates, _hint(request, table, matcher))
-    return _listed(request, table, state, orders, candidates, found)
+    return _listed(request, table, state, orders, candidates, (found, observed))
 
 
 def endings(node: Node[int], segments: list[bytes], index: int = 0) -> Iterator[Mapping[bytes, int]]:
@@ -292,18 +319,22 @@ def _listed(
     state: EffectiveState,
     orders: Sequence[Order],
     candidates: tuple[Candidate, ...],
-    found: int,
+    where: tuple[int, Observed],
 ) -> Explanation:
+    found, observed = where
     route, entry = table.routes[found], state.routes[found]
+    placing = filling(table, state, observed).of(route, entry.share, pinned=entry.cause is Cause.PIN)
     named = subject(links(route.subject), request.headers, request.client.encode(), b"")
     who = None if request.preflight else named
     drawn = bucket(who[0], seed_of(route.seed)) if who else PREFLIGHT if request.preflight else NO_SUBJECT
     override, said = _override(request, table, route)
-    side, reason = decide(entry.share, entry.cause, override, drawn)
+    side, reason = decide(entry.share, placing.live, entry.cause, override, drawn)
     site = ""
     if side is Side.NEW:
-        site, elsewhere = _site(table, route, named[0] if named else None, state)
-        side, reason = (side, reason) if elsewhere is None else (Side.LEGACY, elsewhere)
+        site, elsewhere = _site(placing, route, named[0] if named else None, state)
+        side, reason = (side, reason) if elsewhere is None or placing.refuses(side) else (Side.LEGACY, elsewhere)
+    elif reason is Reason.HEALTH and not placing.new:
+        reason = Reason.DRAIN
     upstream = table.upstreams[route.new if side is Side.NEW and route.new else route.legacy]
     return Explanation(
         method=request.method.decode(),
@@ -321,11 +352,13 @@ def _listed(
         flips_at=_flips_at(route, drawn),
         layers=tuple(_layers(table, route, orders, entry)),
         share=entry.share,
+        live=placing.live,
+        health=said_of_health(placing, entry.share),
         cause=entry.cause.label,
         override=said,
         side=side,
         reason=reason.label,
-        why=_because(reason, entry, drawn, site),
+        why=_refusal(placing) if placing.refuses(side) else _because(reason, entry, placing, drawn, site),
         upstream=upstream.name,
         site=site if side is Side.NEW else "",
         endpoints=_endpoints(upstream, site if side is Side.NEW else ""),
@@ -420,26 +453,52 @@ def _trusted(client: str, networks: Sequence[str]) -> bool:
     return any(address in ip_network(network, strict=False) for network in networks)
 
 
-def _site(table: Table, route: Route, who: bytes | None, state: EffectiveState) -> tuple[str, Reason | None]:
+def _site(placing: Placing, route: Route, who: bytes | None, state: EffectiveState) -> tuple[str, Reason | None]:
     """Where at the new side this subject lives, and why legacy answers instead if it does.
 
     Empty: the upstream has one nameless place, or nobody was named and chance decides.
     """
-    if route.new is None:
+    if who is None and len(placing.new) > 1:
         return "", None
-    shares = spread(table, table.upstreams[route.new])
-    if who is None and len(shares) > 1:
-        return "", None
-    seed = seed_of(route.seed + SITE_SALT)
-    return place_at_site(Side.NEW, shares, who or b"", seed, state.held_sites, state.drained_sites)
+    return place_at_site(Side.NEW, placing, who or b"", seed_of(route.seed + SITE_SALT), state.held_sites)
+
+
+def said_of_health(placing: Placing, share: int) -> str:
+    """How health and capacity change where a share goes, in one line; empty when they do not."""
+    if placing.why is Why.WEIGHTS:
+        return ""
+    parts = [
+        f"{site or 'new'} {write_percent(part)} instead of {write_percent(share * weight // PPM)} %"
+        for (site, part), (_, weight) in zip(placing.filled.new, placing.new_spread, strict=False)
+        if abs(part - share * weight // PPM) > len(placing.new_spread)
+    ]
+    return f"{_WHY[placing.why]}" + (f": {', '.join(parts)}" if parts else "")
+
+
+_WHY = {
+    Why.SITES: "sites take over from each other",
+    Why.FAILOVER: "legacy takes over what the new side has no healthy room for",
+    Why.OVERLOAD_NEW: "the new side takes more than it has healthy room for",
+    Why.OVERLOAD_LEGACY: "legacy takes more than it has healthy room for",
+    Why.PANIC: "both sides look dead: health is distrusted",
+    Why.REFUSED: "every place of the new side is closed, and legacy may not answer instead",
+    Why.CLOSED: "both sides look dead, and the route says `panic: closed`",
+}
+
+
+def _refusal(placing: Placing) -> str:
+    return f"answered with 503: {_WHY[placing.why]}"
 
 
 def _endpoints(upstream: Upstream, site: str) -> tuple[str, ...]:
     return tuple(map(str, upstream.sites.get(site, upstream.endpoints)))
 
 
-def _because(reason: Reason, entry: Effective, drawn: int, site: str) -> str:
+def _because(reason: Reason, entry: Effective, placing: Placing, drawn: int, site: str) -> str:
     match reason:
+        case Reason.HEALTH:
+            left = write_percent(placing.live)
+            return f"the new side has healthy room for {left} % instead of {write_percent(entry.share)} %"
         case Reason.ROLLBACK:
             return f"rolled back by {entry.order}; only resume lifts it"
         case Reason.PIN:
@@ -457,8 +516,8 @@ def _because(reason: Reason, entry: Effective, drawn: int, site: str) -> str:
         case _ if entry.share in {0, PPM}:
             return f"the share is {write_percent(entry.share)} %: the same for everybody"
         case _:
-            sign = "<" if drawn < entry.share else ">="
-            return f"bucket {drawn} {sign} share {entry.share}"
+            sign = "<" if drawn < placing.live else ">="
+            return f"bucket {drawn} {sign} share {placing.live}"
 
 
 # -- no route --------------------------------------------------------------------------------------------------------
@@ -509,6 +568,8 @@ def _plain(
         flips_at=None,
         layers=(),
         share=0,
+        live=0,
+        health="",
         cause=Cause.DECLARED.label,
         override="",
         side=side,

@@ -10,19 +10,20 @@ The site is drawn with a second seed, so that moving sites never moves a side.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from xxhash import xxh64_intdigest
 
+from router.core.fill import Parts
 from router.core.model import PPM, Source, SubjectSource
 
 SITE_SALT: Final = "\x00site"
 """Appended to a seed text for the draw of the site; NUL cannot occur in a seed that people write."""
 
 _AGAIN: Final = 0x5DEECE66D
-"""Makes another seed of a seed, for the draw after a drained site."""
+"""Makes another seed of a seed, for the draw among the sites that take over."""
 
 # Members of an Enum cost a look-up each on the hot path; these are the same objects.
 _HEADER: Final = Source.HEADER
@@ -95,29 +96,30 @@ def subject(
     return None
 
 
-def pick_site(
-    shares: Sequence[tuple[str, int]], subject_bytes: bytes, seed: int, without: Collection[str] = ()
-) -> str | None:
-    """The site whose half-open interval holds the subject's second bucket; shares sum to 1_000_000.
+def pick_site(spread: Parts, subject_bytes: bytes, seed: int, parts: Parts) -> str:
+    """The site of a subject: by weight (`spread`), moved only as far as what is in force (`parts`) makes it needful.
 
-    A subject whose site is one of `without` is drawn again among the others, so that nobody else moves; None when
-    there are no others.
+    Both sum to 1,000,000 and name the same sites in the same order.  A subject is drawn by weight; of a site that takes
+    less than its weight just the surplus is drawn again, among those that take more, in proportion to how much more.
+    So nobody moves between two sites of which neither has changed.
     """
-    site = _site_at(shares, bucket(subject_bytes, seed))
-    if site not in without:
+    index = _at(spread, bucket(subject_bytes, seed))
+    (site, weight), (_, part) = spread[index], parts[index]
+    if part >= weight:
         return site
-    others = [(name, share) for name, share in shares if name not in without]
-    total = sum(share for _, share in others)
-    if not others:
-        return None
-    if not total:
-        return others[0][0]
-    return _site_at(others, bucket(subject_bytes, seed ^ _AGAIN) * total // PPM)
+    again = bucket(subject_bytes, seed ^ _AGAIN)
+    stays = part * PPM // weight
+    if again < stays:
+        return site
+    more = tuple((name, max(0, part - weight)) for (name, part), (_, weight) in zip(parts, spread, strict=True))
+    total = sum(gain for _, gain in more)
+    return more[_at(more, (again - stays) * total // (PPM - stays))][0] if total else site
 
 
-def _site_at(shares: Sequence[tuple[str, int]], drawn: int) -> str:
-    for site, share in shares:
+def _at(shares: Parts, drawn: int) -> int:
+    """Whose half-open interval holds the number."""
+    for index, (_, share) in enumerate(shares):
         drawn -= share
         if drawn < 0:
-            return site
-    return shares[-1][0]
+            return index
+    return len(shares) - 1

@@ -25,17 +25,21 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
 from router.core.model import (
+    PPM,
     UNLISTED,
+    Breaker,
     DotRule,
     Endpoint,
     Expose,
     Fallback,
     Limits,
+    Panic,
+    Resume,
     Route,
     SlashRule,
     Source,
@@ -44,6 +48,7 @@ from router.core.model import (
     Timeouts,
     Upstream,
 )
+from router.core.observed import Observed, target_key
 from router.core.orders import EffectiveState
 
 ROWS_PER_LINE: Final = 32
@@ -73,6 +78,8 @@ class Settings:
     upstreams: Mapping[str, Upstream]
     spread: Mapping[str, tuple[tuple[str, int], ...]]
     """Per upstream the sites and their shares in ppm, which sum to a whole."""
+    capacities: Mapping[str, int]
+    """By site, in percent, where it is not 100."""
     blocks: Mapping[str, int]
     """By `endpoint_key`."""
     unlisted_block: int
@@ -87,7 +94,7 @@ class Settings:
 
 def endpoint_key(upstream: str, endpoint: Endpoint) -> str:
     """The name under which an endpoint's counters are kept."""
-    return f"{upstream} {endpoint}"
+    return target_key(upstream, endpoint)
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -159,6 +166,18 @@ def _adopted(ids: Sequence[str]) -> Json:
     return {"adopted": list(ids)} if ids else {}
 
 
+def health_line(observed: Observed) -> bytes:
+    """What is observed, whole: how a worker learns of it, at any time and outside of all revisions."""
+    return encode({"op": "health", "levels": dict(observed.levels), "addresses": dict(observed.addresses)})
+
+
+def observed_from_message(message: Json) -> Observed:
+    """The observation of a `health` line; raises what reading a liar's version raises."""
+    levels = {str(target): min(max(int(level), 0), PPM) for target, level in message["levels"].items()}
+    addresses = {str(key): tuple(map(str, found)) for key, found in message["addresses"].items() if found}
+    return Observed(levels, addresses)
+
+
 def structure_digest(lines: Iterable[bytes]) -> str:
     """Identifies a structure by the bytes of its `settings` and `routes` lines."""
     digest = blake2b(digest_size=16)
@@ -200,12 +219,13 @@ def spread(table: Table, upstream: Upstream) -> tuple[tuple[str, int], ...]:
     What rounding leaves over goes to the first site.  When every weight is 0 the sites share alike: an upstream that
     takes traffic at all takes it somewhere.
     """
-    weights = {name: table.sites[name].weight if name in table.sites else 1 for name in upstream.sites}
+    declared = {name: table.sites[name].weight if name in table.sites else 1 for name in upstream.sites}
+    weights = declared | {name: upstream.weights[name] for name in declared.keys() & upstream.weights.keys()}
     total = sum(weights.values()) or len(weights)
     if not any(weights.values()):
         weights = dict.fromkeys(weights, 1)
-    shares = [weight * 1_000_000 // total for weight in weights.values()]
-    shares[0] += 1_000_000 - sum(shares)
+    shares = [weight * PPM // total for weight in weights.values()]
+    shares[0] += PPM - sum(shares)
     return tuple(zip(weights, shares, strict=True))
 
 
@@ -235,6 +255,14 @@ def route_row(route: Route, block: int) -> Json:
         row["idempotent"] = True
     if route.trailing_slash is SlashRule.SAME:
         row["trailing_slash"] = route.trailing_slash
+    if not route.overflow:
+        row["overflow"] = False
+    if route.finalised:
+        row["finalised"] = True
+    if route.panic is not Panic.OPEN:
+        row["panic"] = route.panic
+    if route.breaker:
+        row["breaker"] = list(astuple(route.breaker))
     return row
 
 
@@ -257,7 +285,15 @@ def route_from_row(row: Json) -> tuple[Route, int]:
         idempotent=row.get("idempotent", False),
         trailing_slash=SlashRule(row.get("trailing_slash", "strict")),
         expose=Expose(row["expose"]),
+        overflow=row.get("overflow", True),
+        finalised=row.get("finalised", False),
+        panic=Panic(row.get("panic", Panic.OPEN)),
+        breaker=_breaker(*row["breaker"]) if "breaker" in row else None,
     ), row["block"]
+
+
+def _breaker(ratio: int, minimum: int, window: float, hold: float, resume: str) -> Breaker:
+    return Breaker(ratio, minimum, window, hold, Resume(resume))
 
 
 def subject_source(text: str) -> SubjectSource:
@@ -270,9 +306,12 @@ def _settings_message(table: Table, blocks: Blocks) -> Json:
     return {
         "legacy": table.legacy,
         "upstreams": {
-            upstream.name: {site: [[end.host, end.port] for end in ends] for site, ends in upstream.sites.items()}
+            upstream.name: {site: [astuple(end) for end in ends] for site, ends in upstream.sites.items()}
             for upstream in table.upstreams.values()
         },
+        "most": {upstream.name: upstream.max_requests for upstream in table.upstreams.values()},
+        "capacities": {site.name: site.capacity for site in table.sites.values() if site.capacity != 100},
+        "link_local": [upstream.name for upstream in table.upstreams.values() if upstream.allow_link_local],
         "spread": {upstream.name: spread(table, upstream) for upstream in table.upstreams.values()},
         "blocks": {
             key: blocks.endpoints[key]
@@ -303,6 +342,7 @@ def settings_from_message(message: Json) -> Settings:
             )
             for name, sites in message["upstreams"].items()
         },
+        capacities=message["capacities"],
         spread={name: tuple((site, share) for site, share in sites) for name, sites in message["spread"].items()},
         blocks=message["blocks"],
         unlisted_block=message["unlisted_block"],
@@ -314,6 +354,3 @@ def settings_from_message(message: Json) -> Settings:
         timeouts=Timeouts(*message["timeouts"]),
         limits=Limits(**message["limits"]),
     )
-        "most": {upstream.name: upstream.max_requests for upstream in table.upstreams.values()},
-        "capacities": {site.name: site.capacity for site in table.sites.values() if site.capacity != 100},
-        "link_local": [upstream.name for upstream in table.upstreams.values() if upstream.allow_link_local],

@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.hold import Hold, hold_of, kept, left, message_of, reached
-from router.core.wire import MAX_LINE, encode
+from router.core.wire import MAX_LINE, encode, observed_from_message
 from router.planes.embedded import holds as on_disk
 from router.planes.embedded.complaints import complain
 from router.planes.embedded.snapshot import Receiver, Snapshot, WireError
@@ -29,6 +29,7 @@ from router.telemetry import WorkerSlot
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from router.core.observed import Observed
     from router.planes.embedded.plane import Plane
 
 _MOST_LINES: Final = 100_000
@@ -36,6 +37,8 @@ _MOST_LINES: Final = 100_000
 _WATCH_SECONDS: Final = 1.0
 _HOLD: Final = b'"op":"hold"'
 _RECENT: Final = b'"op":"recent"'
+_HEALTH: Final = b'"op":"health"'
+_BREAKER: Final = b'"op":"breaker"'
 _DISK_PATIENCE: Final = 0.5
 """Seconds that the answer to a hold waits for the disk; the hold is in force meanwhile."""
 
@@ -101,6 +104,14 @@ class Taker:
             self._plane.adopt(base.under(after.holds))
         self._holds = after.holds
         return after.hold, after.already
+
+    def observe(self, observed: Observed) -> None:
+        """Place by what control has seen."""
+        self._plane.observe(observed)
+
+    def close_breaker(self, name: str) -> bool:
+        """The new side of a route is well, says a person; False when there is no such route."""
+        return self._plane.close_breaker(name)
 
     async def watch(self) -> None:
         """Also holds what another worker was told while this one stood still.  Runs until it is cancelled.
@@ -234,6 +245,10 @@ class ChannelConnection(asyncio.Protocol):
             self._hold(line)
         elif _RECENT in line:
             self._recent(line)
+        elif _HEALTH in line:
+            self._health(line)
+        elif _BREAKER in line:
+            self._breaker(line)
         else:
             self._take(line)
 
@@ -272,6 +287,25 @@ class ChannelConnection(asyncio.Protocol):
         revision, digest = self._taker.in_force()
         answer = {"op": "held", "id": hold.id, "revision": revision, "hash": digest, "ms": milliseconds}
         self.send({**answer, "already": already, "written": written})
+
+    def _health(self, line: bytes) -> None:
+        """What control has seen of the endpoints."""
+        try:
+            self._taker.observe(observed_from_message(json.loads(line)))
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            self.send({"op": "refused", "revision": 0, "why": f"malformed: {error}"})
+            return
+        self.send({"op": "health", "ok": True})
+
+    def _breaker(self, line: bytes) -> None:
+        """A person closes a breaker."""
+        try:
+            name = json.loads(line)["route"]
+            found = self._taker.close_breaker(name)
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            self.send({"op": "refused", "revision": 0, "why": f"malformed: {error}"})
+            return
+        self.send({"op": "breaker", "ok": found, "route": name})
 
     def _recent(self, line: bytes) -> None:
         """Which exchanges had this id; the answer carries it too, since several may be asked for at once."""

@@ -18,7 +18,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, final
 
-from router.core.attempt import IDEMPOTENT, Next, Stage, Try, after_failure, after_status
+from router.core.attempt import IDEMPOTENT, SAFE, Next, Stage, Try, after_failure, after_status
 from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide, place_at_site
 from router.core.headers import BadField, bare_host, tokens, without
 from router.core.model import PPM, DotRule, Side
@@ -30,6 +30,7 @@ from router.planes.embedded.heads import BARE_LF, CHUNKED, UNTIL_CLOSE, Answer, 
 from router.telemetry import DURATION_BOUNDS, REASON_SLOTS, EndpointBlock, ErrorCode, RouteBlock, WorkerSlot
 
 if TYPE_CHECKING:
+    from router.core.places import Placing
     from router.planes.embedded.client import ClientConnection
     from router.planes.embedded.plane import Plane
     from router.planes.embedded.pools import Destination, EndpointPool
@@ -43,6 +44,8 @@ _WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 """Methods whose requests say that they have no body (RFC 9110 section 8.6)."""
 _LEGACY: Final = Side.LEGACY
 _NEW: Final = Side.NEW
+_WEIGHT: Final = Reason.WEIGHT
+_ANY: Final = ("GET",)
 
 _IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
 _SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
@@ -50,6 +53,8 @@ _DURATIONS: Final = int(RouteBlock.DURATIONS)
 _SIDE_DURATIONS: Final = int(RouteBlock.SIDE_DURATIONS)
 _ENDPOINT_REQUESTS: Final = int(EndpointBlock.REQUESTS)
 _REASON_SLOTS: Final = int(REASON_SLOTS)
+_BAD_GATEWAYS: Final = frozenset({502, 503, 504})
+"""Statuses that speak of the endpoint rather than of the request."""
 
 
 @final
@@ -83,6 +88,11 @@ class Exchange:
     _sent: bool = False
     _held: tuple[UpstreamConnection, Answer, bytes, int] | None = None
     """An answer of the new side that a fallback hides, and all it takes to deliver it after all."""
+
+    _judged: bool = False
+    """The first try at the new side has been found bad, or is not the breaker's business."""
+    _trial: bool = False
+    """It tries the new side of a route whose breaker has tripped."""
 
     _body: list[bytes] | None = None
     """What came of the body, as it is sent: all of it while it can be sent again, else what waits for a connection."""
@@ -185,17 +195,29 @@ class Exchange:
         request = self.request
         index = entry.index
         share = snapshot.shares[index]
+        live = snapshot.live[index]
         override = None
         if request.override:
             override = self._override(entry)
         drawn = NO_SUBJECT
-        if 0 < share < PPM:
+        if share > 0 and live < PPM:
             if request.method == _OPTIONS and self._preflight_for() is not None:
                 drawn = PREFLIGHT
             elif (found := self._subject(entry)) is not None:
                 drawn = bucket(found, entry.seed)
             self.drawn = drawn
-        return decide(share, snapshot.causes[index], override, drawn)
+        side, reason = decide(share, live, snapshot.causes[index], override, drawn)
+        if entry.tripped and reason is _WEIGHT and side is _NEW:
+            return self._past_the_breaker(entry)
+        return side, reason
+
+    def _past_the_breaker(self, entry: RouteEntry) -> tuple[Side, Reason]:
+        """Legacy, but for one safe request now and then that tries whether the new side is well again."""
+        safe = self.request.method in SAFE or not SAFE.intersection(map(str.encode, entry.route.methods or _ANY))
+        if self.plane.may_try_again(entry, safe=safe):
+            self._trial = True
+            return _NEW, _WEIGHT
+        return _LEGACY, Reason.BREAKER
 
     def _override(self, entry: RouteEntry) -> Side | None:
         request = self.request
@@ -219,13 +241,18 @@ class Exchange:
         destination = entry.destinations[1 if self.on_new else 0]
         if destination is None:  # never: without a new side the share is 0
             destination = entry.destinations[0]
-        pools = destination.only
-        if pools is None:
-            pools = self._site_pools(destination)
-            if pools is None:  # `_site_pools` has moved us to legacy
-                self._dispatch()
-                return
         plane = self.plane
+        pools = destination.only
+        placing = self.snapshot.placing(entry) if self.snapshot.unlisted_placing is not None else None
+        if placing is not None:
+            if placing.refuses(self.side):
+                self._client.refuse(Refused(503, ErrorCode.NO_PLACE, "no place may answer this request"))
+                return
+            if pools is None:
+                pools = self._site_pools(destination, placing)
+        if pools is None:  # `_site_pools` has moved us to legacy
+            self._dispatch()
+            return
         pool = pools[0] if len(pools) == 1 else destination.choose(pools, plane.wheel.now, self._tried)
         self._pool = pool
         self._tries += 1
@@ -238,18 +265,27 @@ class Exchange:
         else:
             self.failed(Stage.OVERLOAD)
 
-    def _site_pools(self, destination: Destination) -> list[EndpointPool] | None:
+    def _site_pools(self, destination: Destination, placing: Placing) -> list[EndpointPool] | None:
         """The endpoints of this subject's site; None when the new side has none for it, and legacy is asked instead."""
         key = self._subject(self.entry) or self.request_id
-        snapshot = self.snapshot
-        site, elsewhere = place_at_site(
-            self.side, destination.spread, key, self.entry.site_seed, snapshot.held_sites, snapshot.drained_sites
-        )
-        if elsewhere is not None:
-            self._move_to(_LEGACY, int(elsewhere))
+        held = self.snapshot.held_sites
+        site, moved = place_at_site(self.side, placing, key, self.entry.site_seed, held)
+        if moved is not None:
+            self._move_to(_LEGACY, int(moved))
             return None
+        now = self.plane.wheel.now
+        found = destination.elsewhere(site, self._open_sites(placing), now, self._tried)
+        if found is not None:
+            site = next(name for name, pools in destination.sites.items() if pools is found)
         self.site = site
         return destination.sites[site]
+
+    def _open_sites(self, placing: Placing) -> list[str]:
+        """The sites that may take over for another one."""
+        if not self.on_new:
+            return [name for name, part in placing.legacy if part]
+        held = self.snapshot.held_sites
+        return [name for name, part in placing.new if part and name not in held]
 
     def _move_to(self, side: Side, reason: int) -> None:
         slots = self.plane.counters.slots
@@ -433,6 +469,8 @@ class Exchange:
 
     def _final_head(self, answer: Answer, rest: bytes) -> None:
         entry = self.entry
+        if answer.status >= 500 or self._trial:
+            self._judge_answer(answer.status)
         if self.on_new and answer.status in entry.fallback_statuses and self._fall_back_from(answer, rest):
             return
         if self._held is not None:
@@ -468,6 +506,26 @@ class Exchange:
             self._complete(rest)
         elif rest:
             self._answer_body(rest)
+
+    def _judge_answer(self, status: int) -> None:
+        """What a bad answer, or any to a trial, says about the endpoint and about this API."""
+        connection = self._connection
+        if status in _BAD_GATEWAYS and connection is not None:
+            self.plane.counters.slots[connection.pool.block + EndpointBlock.BAD_GATEWAYS] += 1
+        if not self.on_new:
+            return
+        if status >= 500:
+            self._judge_failure()
+        elif self._trial:
+            self._trial = False
+            self.plane.trial_ended(self.entry, well=True)
+
+    def _judge_failure(self) -> None:
+        """The new side's first try is bad: its breaker hears of it, once."""
+        if self.on_new and not self._judged and self.reason == _WEIGHT:
+            trial, self._trial = self._trial, False
+            self._judged = True
+            self.plane.new_side_failed(self.entry, trial=trial)
 
     def _frame_answer(self, answer: Answer, lines: list[bytes]) -> None:
         """The line that tells the client where the body ends; HTTP/1.0 knows no chunks, so there the end tells."""
@@ -687,6 +745,8 @@ class Exchange:
             other_endpoint=self._other_endpoint(),
             fallback=self.entry.fallback,
         )
+        if not what.stale and stage is not Stage.OVERLOAD:
+            self._judge_failure()
         if answered:
             self._cut()
             return
@@ -720,10 +780,12 @@ class Exchange:
         if pool is None:
             return False
         destination = self.entry.destinations[1 if self.on_new else 0]
-        self._tried = (*self._tried, pool)
-        return destination is not None and any(
-            other not in self._tried for pools in destination.sites.values() if pool in pools for other in pools
-        )
+        tried = self._tried = (*self._tried, pool)
+        if destination is None:
+            return False
+        placing = self.snapshot.placing(self.entry)
+        sites = [self.site] if placing is None or destination.only is not None else self._open_sites(placing)
+        return any(other not in tried for site in sites for other in destination.sites.get(site, ()))
 
     def _again(self, *, stale: bool) -> None:
         plane = self.plane
@@ -732,6 +794,8 @@ class Exchange:
             self._tried = ()
         else:
             self._count_repeat()
+            if self.on_new and self._tries == 1:
+                plane.counters.slots[self.entry.block + RouteBlock.REPEATED] += 1
         self._sent = False
         pool = self._pool
         if stale and pool is not None:
@@ -843,6 +907,8 @@ class Exchange:
         if self._repeating:
             self._repeating = False
             plane.repeats -= 1
+        if self._trial:
+            plane.trial_ended(entry, well=False)
         if self.tunnel:
             plane.close_tunnel(self)
         if plane.access_log is not None:

@@ -12,12 +12,14 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.attempt import in_budget
+from router.core.breaker import RouteBreaker
+from router.core.observed import UNOBSERVED, Observed
 from router.core.override import permits
 from router.planes.embedded.deadlines import Wheel
 from router.planes.embedded.heads import Memory
 from router.planes.embedded.pools import PoolStore
 from router.planes.embedded.recent import Recent
-from router.telemetry import RouteBlock, WorkerSlot
+from router.telemetry import DURATION_BOUNDS, EndpointBlock, RouteBlock, WorkerSlot
 
 if TYPE_CHECKING:
     from router.planes.embedded.accesslog import AccessLog
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from router.planes.embedded.counters import Counters
     from router.planes.embedded.exchange import Exchange
     from router.planes.embedded.heads import Request
-    from router.planes.embedded.snapshot import Snapshot
+    from router.planes.embedded.snapshot import RouteEntry, Snapshot
 
 _TOO_LARGE: Final = frozenset({413, 414, 431})
 _BAD: Final = frozenset({400, 405, 501, 505})
@@ -43,6 +45,8 @@ class Plane:
         self.wheel = Wheel(loop)
         self.memory = Memory()
         self.recent = Recent()
+        self.observed: Observed = UNOBSERVED
+        """What control has seen of the endpoints; whole until it says otherwise."""
         self.pools = PoolStore(self)
         self.snapshot: Snapshot
         self.ready = False
@@ -62,6 +66,8 @@ class Plane:
         """Signs permissions to choose a side; empty: nobody may by token."""
         self._deserted: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._own_gauges: set[int] = set()
+        """Blocks whose gauges are this process's, not those of one that has died."""
         self._id_prefix = os.urandom(8).hex().encode()
         self._id_count = 0
         self._tell_date()
@@ -73,12 +79,104 @@ class Plane:
         changed = not self.ready or snapshot.structure != self.snapshot.structure
         if changed:  # what is remembered of lines holds for these subjects and limits
             self.memory = Memory(snapshot.subject_names)
+            self._take_over_gauges(snapshot)
+            if self.ready:
+                self._keep_breakers(snapshot)
+        snapshot.observe(self.observed)
         self.snapshot = snapshot
         self.ready = True
         self.counters.slots[WorkerSlot.REVISION] = snapshot.revision
         if changed:
             self.pools.keep_only(snapshot.destinations)
         self._recall_tunnels(snapshot)
+
+    def observe(self, observed: Observed) -> None:
+        """Place by this observation from the next request on."""
+        named = observed.addresses != self.observed.addresses
+        self.observed = observed
+        if not self.ready:
+            return
+        snapshot = self.snapshot
+        for destination in snapshot.destinations:
+            destination.observe(snapshot.settings, observed, self.pools)
+        if named:
+            self.pools.keep_only(snapshot.destinations)
+        snapshot.observe(observed)
+
+    def _take_over_gauges(self, snapshot: Snapshot) -> None:
+        """What a predecessor that was killed had under way is under way no more."""
+        gauges = RouteBlock.FALLBACKS - RouteBlock.IN_FLIGHT
+        for entry in (*snapshot.entries, snapshot.unlisted):
+            if entry.block not in self._own_gauges:
+                self._own_gauges.add(entry.block)
+                self.counters.zero(entry.block + RouteBlock.IN_FLIGHT, gauges)
+                self.counters.zero(entry.block + RouteBlock.BREAKER_OPEN, 1)
+        for block in snapshot.settings.blocks.values():
+            if block not in self._own_gauges:
+                self._own_gauges.add(block)
+                self.counters.zero(block + EndpointBlock.OPEN, 1)
+
+    # ------------------------------------------------------------------ breakers of routes
+
+    def _keep_breakers(self, snapshot: Snapshot) -> None:
+        """What routes have met does not end with a reload."""
+        for before in self.snapshot.entries:
+            breaker = before.breaker
+            if breaker is None:
+                continue
+            after = snapshot.by_name.get(before.name)
+            settings = None if after is None else after.route.breaker
+            if after is None or settings is None:
+                self.counters.slots[before.block + RouteBlock.BREAKER_OPEN] = 0
+            else:
+                breaker.take(settings)
+                after.breaker, after.tripped = breaker, breaker.tripped
+
+    def new_side_failed(self, entry: RouteEntry, *, trial: bool) -> None:
+        """A first try at the new side of this route has failed."""
+        settings = entry.route.breaker
+        if settings is None:
+            return
+        if entry.breaker is None:
+            entry.breaker = RouteBreaker(settings)
+        durations = entry.block + RouteBlock.DURATIONS + RouteBlock.SIDE_DURATIONS
+        finished = sum(self.counters.slots[durations + 1 : durations + 2 + len(DURATION_BOUNDS)])
+        if entry.breaker.failed(self.wheel.now, finished, trial=trial):
+            self.count(entry.block + RouteBlock.BREAKER_TRIPS, 1)
+            self._show_breaker(entry, tripped=True)
+
+    def may_try_again(self, entry: RouteEntry, *, safe: bool) -> bool:
+        """May a request try the new side although the route's breaker has tripped?"""
+        return entry.breaker is not None and entry.breaker.try_again(self.wheel.now, safe=safe)
+
+    def trial_ended(self, entry: RouteEntry, *, well: bool) -> None:
+        """A request that tried has ended: well, or without saying anything."""
+        breaker = entry.breaker
+        if breaker is None:
+            return
+        if not well:
+            breaker.undecided()
+        elif breaker.passed(self.wheel.now):
+            self._show_breaker(entry, tripped=False)
+
+    def close_breaker(self, name: str) -> bool:
+        """A person says that the new side of this route is well; False when there is no such route."""
+        entry = self.snapshot.by_name.get(name) if self.ready else None
+        if entry is None:
+            return False
+        if entry.breaker is not None:
+            entry.breaker.close(self.wheel.now)
+            self._show_breaker(entry, tripped=False)
+        return True
+
+    def _show_breaker(self, entry: RouteEntry, *, tripped: bool) -> None:
+        # An exchange may hold the entry of an older snapshot; what is in force is what counts.
+        inforce = self.snapshot.by_name.get(entry.name)
+        for each in (entry,) if inforce is None else (entry, inforce):
+            each.tripped = tripped
+        self.counters.slots[entry.block + RouteBlock.BREAKER_OPEN] = int(tripped)
+
+    # ------------------------------------------------------------------ tunnels
 
     def _recall_tunnels(self, snapshot: Snapshot) -> None:
         """Tunnels on a new side that is held drain, and after a while they are closed; a resume lets them be."""

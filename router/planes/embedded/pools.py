@@ -10,33 +10,47 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from random import random
 from typing import TYPE_CHECKING, Any, Final, final
 
 from router.core.attempt import Stage
-from router.core.wire import Settings, endpoint_key
+from router.core.model import PPM
+from router.core.observed import target_key
+from router.core.wire import Settings
 from router.planes.embedded.upstream import UpstreamConnection
 from router.telemetry import EndpointBlock
 
 if TYPE_CHECKING:
     from router.core.model import Endpoint
+    from router.core.observed import Observed
     from router.planes.embedded.exchange import Exchange
     from router.planes.embedded.plane import Plane
 
 _SICK_FIRST: Final = 0.5
 _SICK_MOST: Final = 8.0
 """Seconds for which an endpoint that refused a connection is passed over while others are there; doubles."""
+_TRIES_AT_A_SITE: Final = 2
+"""Failed tries after which an exchange looks for another site: what fails twice in a place may be the place."""
 
 
 @final
 class EndpointPool:
-    """The connections of one worker to one endpoint."""
+    """The connections of one worker to one endpoint, or to one address of an endpoint that is written as a name."""
 
-    def __init__(self, plane: Plane, key: str, endpoint: Endpoint, block: int) -> None:
+    def __init__(self, plane: Plane, key: str, endpoint: Endpoint, block: int, address: str = "") -> None:
         self._plane = plane
         self.key = key
+        """Its `target_key`."""
         self.endpoint = endpoint
         self.block = block
+        self.address = address or endpoint.host
+        self.level = PPM
+        """The part of its weight that it may take, in ppm; 0: control has seen that it is down."""
+        self.pull = endpoint.weight * PPM
+        """What it takes relative to its neighbours."""
+        self.most = 0
+        """Connections it may have; 0: `limits.endpoint_connections`."""
         self.idle: list[UpstreamConnection] = []
         self.waiting: deque[Exchange] = deque()
         self.open = 0
@@ -63,7 +77,7 @@ class EndpointPool:
     def wait(self, exchange: Exchange) -> bool:
         """Queue for a connection and see to it that one comes; False when the line is full."""
         limits = self._plane.snapshot.settings.limits
-        room = self.open + self._connecting < limits.endpoint_connections
+        room = self._has_room()
         if not room and len(self.waiting) >= limits.endpoint_waiting:
             return False
         self.waiting.append(exchange)
@@ -71,6 +85,10 @@ class EndpointPool:
             self._connecting += 1
             self._plane.spawn(self._connect(exchange.entry.connect_timeout), f"connect {self.endpoint}")
         return True
+
+    def _has_room(self) -> bool:
+        most = self.most or self._plane.snapshot.settings.limits.endpoint_connections
+        return self.open + self._connecting < most
 
     @property
     def connecting(self) -> bool:
@@ -116,8 +134,7 @@ class EndpointPool:
 
     def _connect_for_those_who_wait(self) -> None:
         """A place has come free: nobody may wait for a connection that nobody is making."""
-        room = self.open + self._connecting < self._plane.snapshot.settings.limits.endpoint_connections
-        if room and self._connecting < len(self.waiting):
+        if self._has_room() and self._connecting < len(self.waiting):
             self._connecting += 1
             self._plane.spawn(self._connect(self.waiting[0].entry.connect_timeout), f"connect {self.endpoint}")
 
@@ -134,7 +151,7 @@ class EndpointPool:
             async with asyncio.timeout(seconds):
                 connection = UpstreamConnection(plane, self)
                 made: Any = lambda: connection  # noqa: E731  # a protocol by shape, which has no type
-                await plane.loop.create_connection(made, self.endpoint.host, self.endpoint.port)
+                await plane.loop.create_connection(made, self.address, self.endpoint.port)
         except OSError:  # TimeoutError is one
             self._connecting -= 1
             self._failed()
@@ -168,22 +185,54 @@ class Destination:
         self.spread = spread
         # A single site that has a name can be rolled back like any other, so it is asked for by name.
         self.only = sites[""] if sites.keys() == {""} else None
-        self._turn = 0
 
     def choose(self, pools: Sequence[EndpointPool], now: float, tried: Sequence[EndpointPool]) -> EndpointPool:
-        """The least busy endpoint that is not known to refuse connections and was not tried; ties in turn."""
+        """The less busy, for its weight, of two that are drawn by weight from those that are fit to be asked.
+
+        When none is, one that was not tried comes first, then one that is not known to refuse connections.
+        """
         if len(pools) == 1:
             return pools[0]
-        self._turn += 1
-        start = self._turn % len(pools)
-        best = pools[start]
-        best_rank = (best in tried, best.sick_until > now, best.busy)
-        for offset in range(1, len(pools)):
-            pool = pools[start - offset]
-            rank = (pool in tried, pool.sick_until > now, pool.busy)
-            if rank < best_rank:
-                best, best_rank = pool, rank
-        return best
+        fit = [pool for pool in pools if pool.level and pool.sick_until <= now and pool not in tried]
+        if not fit:
+            return min(pools, key=lambda pool: (pool in tried, pool.sick_until > now, not pool.level, pool.busy))
+        first = _drawn(fit)
+        if len(fit) == 1:
+            return first
+        fit.remove(first)
+        second = _drawn(fit)
+        return second if second.busy * first.pull < first.busy * second.pull else first
+
+    def elsewhere(
+        self, site: str, open_sites: Collection[str], now: float, tried: Sequence[EndpointPool]
+    ) -> list[EndpointPool] | None:
+        """The endpoints of another site, if this one has failed the exchange and another has not.
+
+        So it has when all of its endpoints are known to refuse connections or were tried, or two of them were.
+        """
+        here = self.sites[site]
+        fit = any(pool.sick_until <= now and pool not in tried for pool in here)
+        if fit and sum(pool in tried for pool in here) < _TRIES_AT_A_SITE:
+            return None
+        for name in open_sites:
+            if name != site and any(pool.sick_until <= now and pool not in tried for pool in self.sites[name]):
+                return self.sites[name]
+        return None
+
+    def observe(self, settings: Settings, observed: Observed, pools: PoolStore) -> None:
+        """Brings pools in line with what is known of their endpoints; the lists stay, since others hold them."""
+        for site, endpoints in settings.upstreams[self.name].sites.items():
+            self.sites[site][:] = pools.of(settings, self.name, endpoints, observed)
+
+
+def _drawn(pools: Sequence[EndpointPool]) -> EndpointPool:
+    """One of them, by weight."""
+    left = random() * sum(pool.pull for pool in pools)  # noqa: S311  chance, not a secret
+    for pool in pools:
+        left -= pool.pull
+        if left < 0:
+            return pool
+    return pools[-1]
 
 
 class PoolStore:
@@ -195,18 +244,31 @@ class PoolStore:
 
     def destination(self, settings: Settings, upstream: str) -> Destination:
         """The destination of that name under these settings, on the pools that exist already."""
+        observed = self._plane.observed
         sites = {
-            site: [self._pool(settings, upstream, endpoint) for endpoint in endpoints]
+            site: self.of(settings, upstream, endpoints, observed)
             for site, endpoints in settings.upstreams[upstream].sites.items()
         }
         return Destination(upstream, sites, settings.spread[upstream])
 
-    def _pool(self, settings: Settings, upstream: str, endpoint: Endpoint) -> EndpointPool:
-        key = endpoint_key(upstream, endpoint)
-        pool = self._pools.get(key)
-        if pool is None:
-            pool = self._pools[key] = EndpointPool(self._plane, key, endpoint, settings.blocks[key])
-        return pool
+    def of(
+        self, settings: Settings, upstream: str, endpoints: Sequence[Endpoint], observed: Observed
+    ) -> list[EndpointPool]:
+        """The pools of these endpoints: one each, or one for each address of those that are written as names."""
+        most = settings.upstreams[upstream].max_requests
+        found = []
+        for endpoint in endpoints:
+            written = target_key(upstream, endpoint)
+            for address in observed.addresses.get(written, ("",)):
+                key = target_key(upstream, endpoint, address)
+                pool = self._pools.get(key)
+                if pool is None:
+                    pool = EndpointPool(self._plane, key, endpoint, settings.blocks[written], address)
+                    self._pools[key] = pool
+                pool.level, pool.most = observed.level(key), most
+                pool.pull = endpoint.weight * (pool.level or 1)
+                found.append(pool)
+        return found
 
     def keep_only(self, destinations: Iterable[Destination]) -> None:
         """Retire all pools but those of these destinations.

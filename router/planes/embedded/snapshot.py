@@ -17,10 +17,13 @@ from router.core.hold import Hold, laid_over
 from router.core.match import Matcher
 from router.core.model import UNLISTED, Expose, Fallback, Limits, Route, Side
 from router.core.orders import Cause
+from router.core.places import Filling, Placing
 from router.core.split import SITE_SALT, header_names, links, seed_of
 from router.core.wire import Settings, content_hash, route_from_row, settings_from_message
 
 if TYPE_CHECKING:
+    from router.core.breaker import RouteBreaker
+    from router.core.observed import Observed
     from router.planes.embedded.pools import Destination
 
 
@@ -37,7 +40,12 @@ _ENDLESS = 2**62
 
 @final
 class RouteEntry:
-    """One route, ready for the hot path.  Never changed once built."""
+    """One route, ready for the hot path.  Never changed once built, but for its breaker."""
+
+    tripped: bool = False
+    """Its breaker has pulled it to legacy."""
+    breaker: RouteBreaker | None = None
+    """Made by the first failure of the new side."""
 
     def __init__(
         self, route: Route, block: int, index: int, destinations: tuple[Destination, Destination | None]
@@ -69,7 +77,7 @@ class RouteEntry:
 
 @final
 class Snapshot:
-    """Everything in force at one revision.  Never changed once it is in force."""
+    """Everything in force at one revision.  Never changed once it is in force, but for what is observed."""
 
     settings: Settings
     unlisted: RouteEntry
@@ -88,6 +96,11 @@ class Snapshot:
         self.networks: tuple[Any, ...] = ()
         self.subject_names: frozenset[bytes] = frozenset()
         self.shares: list[int] = []
+        self.live: list[int] = []
+        """What health leaves of the shares; the same list when it leaves everything."""
+        self.placings: list[Placing] | None = None
+        """By route; None while every upstream is one nameless place that is well."""
+        self.unlisted_placing: Placing | None = None
         self.causes: bytes = b""
         self.held_sites: frozenset[str] = frozenset()
         self.drained_sites: frozenset[str] = frozenset()
@@ -122,6 +135,26 @@ class Snapshot:
         other.take_sites(sites)
         other.digest = other.content()
         return other
+
+    def observe(self, observed: Observed) -> None:
+        """Work out what the observation leaves of shares and sites."""
+        settings = self.settings
+        filling = Filling(
+            settings.upstreams, settings.spread, settings.capacities, observed, self.drained_sites, self.held_sites
+        )
+        if filling.plain:
+            self.live, self.placings, self.unlisted_placing = self.shares, None, None
+            return
+        self.placings = [
+            filling.of(entry.route, share, pinned=cause == Cause.PIN)
+            for entry, share, cause in zip(self.entries, self.shares, self.causes, strict=True)
+        ]
+        self.live = [placing.live for placing in self.placings]
+        self.unlisted_placing = filling.of(self.unlisted.route, 0)
+
+    def placing(self, entry: RouteEntry) -> Placing | None:
+        """Where requests of this route go; None: there is nothing to choose."""
+        return self.unlisted_placing if self.placings is None or entry.index < 0 else self.placings[entry.index]
 
     def take_sites(self, sites: dict[str, Any]) -> None:
         """What a message says about sites."""

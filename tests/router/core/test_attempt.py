@@ -78,9 +78,14 @@ def test_tries_end(what: Try, stage: Stage) -> None:
 
 @given(tries, stages)
 def test_outside_the_budget_nothing_that_was_delivered_is_repeated(what: Try, stage: Stage) -> None:
-    """A storm of repeats ends here; a pooled connection that had gone stale costs the upstream nothing."""
+    """A storm of repeats ends here; a pooled connection that had gone stale costs the upstream nothing.
+
+    Nor does the first repeat elsewhere of one whose endpoint has let it go: nobody works on it any more.
+    """
     broke = replace(what, in_budget=False, delivered=True, stale=False)
-    assert after_failure(stage, broke) is Next.TELL
+    let_go = may_repeat(broke) and stage in {Stage.CONNECT, Stage.SEND, Stage.HEAD}
+    free = let_go and broke.tries == 1 and broke.other_endpoint
+    assert after_failure(stage, broke) is (Next.AGAIN if free else Next.TELL)
     assert after_status(503, replace(what, in_budget=False)) is Next.TELL
 
 
@@ -104,6 +109,11 @@ def test_what_was_not_delivered_needs_no_budget(what: Try, stage: Stage) -> None
         (Stage.CONNECT, replace(UNSENT, in_budget=False, fallback=Fallback()), Next.TELL),
         (Stage.HEAD, GET, Next.FALLBACK),
         (Stage.HEAD, POST, Next.TELL),
+        (Stage.HEAD, replace(GET, other_endpoint=True), Next.AGAIN),
+        (Stage.SEND, replace(GET, other_endpoint=True, in_budget=False), Next.AGAIN),
+        (Stage.HEAD, replace(GET, other_endpoint=True, in_budget=False, tries=2), Next.TELL),
+        (Stage.HEAD, replace(POST, other_endpoint=True), Next.TELL),
+        (Stage.TIMEOUT, replace(GET, other_endpoint=True, fallback=Fallback()), Next.TELL),
         (Stage.HEAD, replace(GET, fallback=Fallback(on_connect=True)), Next.TELL),
         (Stage.HEAD, replace(GET, stale=True), Next.AGAIN),
         (Stage.HEAD, replace(POST, stale=True), Next.TELL),

@@ -80,7 +80,7 @@ def test_the_side_is_the_one_that_live_traffic_gets(data: st.DataObject) -> None
             continue
         entry = state.routes[index]
         drawn = bucket(user.encode(), seed_of(each.seed)) if user else NO_SUBJECT
-        side, reason = decide(entry.share, entry.cause, None, drawn)
+        side, reason = decide(entry.share, entry.share, entry.cause, None, drawn)
         assert (entry.share, entry.cause.label) == (found.share, found.cause)
         assert found.reason in {reason.label, Reason.SITE_ROLLBACK.label}
         assert found.side is (side if found.reason == reason.label else Side.LEGACY)

@@ -107,12 +107,34 @@ def test_chance_is_only_used_where_it_is_written() -> None:
     assert subject(links((USER, RANDOM)), {}, b"10.0.0.1", b"chance") == (b"chance", RANDOM)
 
 
+EDGES = (("a", 600_000), ("b", 399_999), ("c", 1))
+USERS = tuple(b"user-%d" % number for number in range(20_000))
+
+
 def test_sites_get_exactly_their_shares() -> None:
     """The intervals of the sites cover all buckets without a gap or an overlap."""
-    edges = [("a", 600_000), ("b", 399_999), ("c", 1)]
-    drawn = Counter(pick_site(edges, b"user-%d" % number, 7) for number in range(20_000))
+    drawn = Counter(pick_site(EDGES, user, 7, EDGES) for user in USERS)
     expected = Counter(
-        "a" if where < 600_000 else "b" if where < 999_999 else "c"
-        for where in (bucket(b"user-%d" % number, 7) for number in range(20_000))
+        "a" if where < 600_000 else "b" if where < 999_999 else "c" for where in (bucket(user, 7) for user in USERS)
     )
     assert expected == drawn
+
+
+@pytest.mark.parametrize(
+    "parts", [(0, PPM, 0), (300_000, 500_000, 200_000), (PPM, 0, 0), (0, 0, PPM), (600_000, 400_000, 0)]
+)
+def test_only_as_many_move_to_other_sites_as_have_to(parts: tuple[int, int, int]) -> None:
+    """Each site gets its new part; nobody leaves a site that takes as much as before, or more."""
+    inforce = tuple((site, part) for (site, _), part in zip(EDGES, parts, strict=True))
+    before = {user: pick_site(EDGES, user, 7, EDGES) for user in USERS}
+    after = {user: pick_site(EDGES, user, 7, inforce) for user in USERS}
+    counted = Counter(after.values())
+    assert [part / PPM for part in parts] == pytest.approx([counted[site] / len(USERS) for site in "abc"], abs=0.015)
+    gaining = {site for (site, weight), part in zip(EDGES, parts, strict=True) if part >= weight}
+    assert not [user for user in USERS if before[user] in gaining and after[user] != before[user]]
+
+
+def test_a_site_that_is_given_the_traffic_of_all_of_them_gets_it() -> None:
+    """From 100 : 0 to 0 : 100, although its own weight is nothing."""
+    spread = (("old", PPM), ("new", 0))
+    assert {"new"} == {pick_site(spread, user, 7, (("old", 0), ("new", PPM))) for user in USERS[:1000]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from router.telemetry import EndpointBlock
 from tests.router.planes.embedded.stage import NEW, NEW_TOO, OK, Service, Stage, Wire, route, table
 
 MakeStage = Callable[..., Stage]
+THRICE = Endpoint("10.0.0.9", 80, weight=3)
 ONE_EACH = Limits(endpoint_connections=1, endpoint_waiting=2)
 
 
@@ -213,7 +215,7 @@ def test_who_left_while_connecting_leaves_the_connection_to_others(stage: Stage)
 
 
 def test_requests_are_shared_among_endpoints(make_stage: MakeStage) -> None:
-    """The least busy one first; in turn when they are alike."""
+    """The less busy one first; by chance when they are alike."""
     stage = make_stage(table(new=(NEW, NEW_TOO)))
     for _ in range(10):
         stage.ask()
@@ -263,16 +265,47 @@ def pool(stage: Stage, name: str) -> EndpointPool:
 
 
 def test_choosing_prefers_untried_then_healthy_then_idle(stage: Stage) -> None:
-    """In this order, whatever the turn."""
+    """In this order, whatever chance says."""
     one, two, three = pools = [pool(stage, name) for name in ("one", "two", "three")]
     destination = Destination("new", {"": pools}, (("", 1_000_000),))
     one.open = 5
-    assert {id(two), id(three)} == {id(destination.choose(pools, 0.0, ())) for _ in range(6)}
+    assert {id(two), id(three)} == {id(destination.choose(pools, 0.0, ())) for _ in range(60)}
     assert [one] * 6 == [destination.choose(pools, 0.0, (two, three)) for _ in range(6)]
     two.sick_until = three.sick_until = 10.0
     assert [one] * 6 == [destination.choose(pools, 9.0, ()) for _ in range(6)]
-    assert {id(two), id(three)} == {id(destination.choose(pools, 11.0, ())) for _ in range(6)}
+    assert {id(two), id(three)} == {id(destination.choose(pools, 11.0, ())) for _ in range(60)}
+    two.level = three.level = 0
+    assert [one] * 6 == [destination.choose(pools, 11.0, ()) for _ in range(6)]
+    one.level = 0
+    assert two is destination.choose(pools, 11.0, (one, three))
     assert one is destination.choose([one], 9.0, [one])
+
+
+def test_idle_endpoints_are_asked_by_weight_and_busy_ones_by_what_they_carry(stage: Stage) -> None:
+    """Three times the weight is three times the requests; twice as busy for its weight is not asked."""
+    light, heavy = pools = [EndpointPool(stage.plane, name, end, 0) for name, end in (("l", NEW), ("h", THRICE))]
+    destination = Destination("new", {"": pools}, (("", 1_000_000),))
+    drawn = Counter(destination.choose(pools, 0.0, ()).key for _ in range(4000))
+    assert 0.75 == pytest.approx(drawn["h"] / 4000, abs=0.05)
+    light.open, heavy.open = 2, 5
+    assert {"h"} == {destination.choose(pools, 0.0, ()).key for _ in range(20)}
+    heavy.open = 7
+    assert {"l"} == {destination.choose(pools, 0.0, ()).key for _ in range(20)}
+
+
+def test_a_place_that_fails_twice_is_left_for_another(stage: Stage) -> None:
+    """The endpoint beside it first, then another site; at once, when all of them are known to refuse."""
+    here, there = ([pool(stage, f"{site}{number}") for number in range(3)] for site in ("here", "there"))
+    destination = Destination("new", {"here": here, "there": there}, (("here", 500_000), ("there", 500_000)))
+    assert None is destination.elsewhere("here", ["there"], 0.0, here[:1])
+    assert there is destination.elsewhere("here", ["there"], 0.0, here[:2])
+    assert None is destination.elsewhere("here", ["here"], 0.0, here[:2])
+    for each in here:
+        each.sick_until = 5.0
+    assert there is destination.elsewhere("here", ["here", "there"], 4.0, ())
+    for each in there:
+        each.sick_until = 5.0
+    assert None is destination.elsewhere("here", ["here", "there"], 4.0, ())
 
 
 # ----------------------------------------------------------------------------------------------- their lives
