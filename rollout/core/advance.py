@@ -366,7 +366,7 @@ def _in_the_way(run: Run, facts: Facts) -> tuple[str, ...]:
         found.append(f"other routes: {', '.join(facts.undone)}")
     budget = run.plan.budget
     if facts.harm + PRICE > budget.failed:
-        spent = f"{facts.harm} of {budget.failed} failed requests in {write_duration(budget.per)}"
+        spent = f"{facts.harm:.0f} of {budget.failed} failed requests in {write_duration(budget.per)}"
         found.append(f"the budget: {spent}, and a rise may cost {PRICE}")
     return tuple(found)
 

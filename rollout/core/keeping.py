@@ -40,6 +40,8 @@ def encode(value: Any) -> Any:
         return {name: encode(one) for name, one in value.items()}
     if isinstance(value, tuple):
         return [encode(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
     return value.value if isinstance(value, Enum) else value
 
 
@@ -57,6 +59,8 @@ def _decode(kind: Any, document: Any, place: str) -> Any:
         return _optional(kind, document, place)
     if origin is tuple:
         return _tuple(get_args(kind), document, place)
+    if origin is frozenset:
+        return frozenset(_tuple((*get_args(kind), ...), document, place))
     if origin is not None:
         return _mapping(get_args(kind)[1], document, place)
     return _scalar(kind, document, place)

@@ -99,6 +99,8 @@ class Told:
     WITHHELD: Final = "rollout.withheld"
     """There were too many automatic rollbacks within an hour: everything is frozen, and a person is needed."""
     DRILLED: Final = "rollout.drilled"
+    NOT_RECORDED: Final = "rollout.not_recorded"
+    """The journal does not answer: nothing is raised meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +205,8 @@ class Facts:
     """The plan's windows are open."""
     undone: tuple[str, ...] = ()
     """Routes that must be wholly new before, and are not."""
-    harm: int = 0
-    """Failed requests of the new side within the budget's time, all runs to this upstream together."""
+    harm: float = 0.0
+    """Failed requests of the new side beyond legacy's rate, within the budget's time: all runs to this upstream."""
     seen: float = 0.0
     """When the counters were read last, Unix time."""
     clients: int | None = None

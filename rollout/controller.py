@@ -1,0 +1,407 @@
+"""The loop of rollouts: reads counters, has them judged, lets runs advance, records it, and gives the orders.
+
+    read       what the workers counted since the last time becomes evidence (`rollout.core.counted`)
+    judge      evidence becomes verdicts (`rollout.core.judge`)
+    advance    what is in force, verdicts and answers move each run (`rollout.core.advance`)
+    record     evidence, runs and what happened, in one transaction
+    act        what runs want done is done; people are told
+
+It has no rules of its own.  A rise is ordered only when the record has it; a rollback does not wait for the record.
+Kill it between any two lines: the next one finds what was recorded, looks up which of the wanted orders were given,
+gives the others, and reads the counters from where the last row of evidence ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from rollout.core import brake as brakes
+from rollout.core.advance import advance, begin, objection
+from rollout.core.brake import Brake
+from rollout.core.counted import Counted, Track, limits_of, track
+from rollout.core.evidence import Batch, Evidence, Step
+from rollout.core.judge import State, current, judge
+from rollout.core.keeping import decode, encode, state_from, state_json
+from rollout.core.records import BadRecord, batch_from, batch_json
+from rollout.core.run import (
+    Act,
+    Advance,
+    Asked,
+    Command,
+    Event,
+    Facts,
+    Judged,
+    Look,
+    Notice,
+    Refused,
+    Run,
+    Told,
+)
+from rollout.core.settings import Settings
+from rollout.core.verdict import Kind
+from rollout.ports import Journal, JournalError, Line, Platform, Source
+from rollout.record import Record
+from router.core.model import Plan, PlanStep
+from router.ports import Clock
+
+PERIOD: Final = 0.5
+"""Seconds between two readings."""
+PATIENCE: Final = 0.5
+"""Seconds that a rollback waits for the record."""
+CLOSING: Final = 2.0
+"""Seconds that the journal has at the end."""
+IDLE: Final = 30.0
+"""Seconds after which the judgement hears that time has passed, when nothing else has happened."""
+KEPT_EVERY: Final = 300.0
+"""Seconds between two records of the judgement's state; what came since is judged anew from the log."""
+WITHHELD: Final = 60.0
+"""Seconds before a withheld rollback is tried again."""
+PAGE: Final = 1000
+BATCH: Final = "batch"
+"""The kind of the log's lines that hold evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A run that shall begin."""
+
+    route: str
+    plan: Plan
+    steps: tuple[PlanStep, ...]
+    upstream: str
+    fingerprint: str
+    share: int
+    """In force now, in ppm."""
+    actor: str
+    reason: str
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a person cannot have that."""
+
+    why: str
+
+
+@dataclass
+class _Turn:
+    """What one turn of the loop brings."""
+
+    at: float
+    rows: list[Evidence] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+
+class Controller:
+    """All rollouts of one router."""
+
+    def __init__(
+        self,
+        *,
+        platform: Platform,
+        source: Source,
+        journal: Journal,
+        clock: Clock,
+        tell: Callable[..., None],
+        settings: Settings | None = None,
+    ) -> None:
+        """`tell` emits an event: its name and its fields."""
+        self._platform = platform
+        self._source = source
+        self._journal = journal
+        self._clock = clock
+        self._tell = tell
+        self.settings = settings or Settings()
+        self.runs: dict[str, Run] = {}
+        """The newest run of each route."""
+        self.armed = True
+        """The last drill has fired as it should."""
+        self.judged = State()
+        self._tracks: dict[str, Track] = {}
+        self._brake = Brake()
+        self._record = Record(journal, self._run_text)
+        self._turns = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._steps: list[Step] = []
+        self._ended: list[str] = []
+        """What the judgement has yet to hear."""
+        self._answers: list[tuple[str, Event]] = []
+        self._acting: dict[str, asyncio.Task[None]] = {}
+        """By route; one command of a route at a time.  The freeze has the empty name."""
+        self._seen = 0.0
+        self._told = 0.0
+        self._kept = 0.0
+        self._keeping: asyncio.Task[None] | None = None
+        self._trouble = ""
+        self._broken: BaseException | None = None
+        """A mistake of ours while an order was given: it ends the loop."""
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Takes up what the journal knows.  Raises JournalError when that cannot be read."""
+        kept = await self._journal.load()
+        try:
+            for route, text in kept.runs.items():
+                found = json.loads(text)
+                self.runs[route] = decode(Run, found["run"])
+                if found["track"] is not None:
+                    self._tracks[route] = decode(Track, found["track"])
+            self._brake = decode(Brake, json.loads(kept.keep.get("brake", "{}")))
+            await self._take_up(json.loads(kept.keep.get("judged", "{}")))
+        except (BadRecord, ValueError, KeyError, TypeError) as error:
+            raise JournalError(f"the journal of rollouts cannot be understood: {error}") from error
+        for route, run in self.runs.items():
+            if run.pending is not None and (done := self._platform.done(run.pending)) is not None:
+                self._answers.append((route, done))
+
+    async def _take_up(self, kept: Mapping[str, Any]) -> None:
+        """The judgement as it was kept, and what came after."""
+        number = kept.get("number", 0)
+        if "state" in kept:
+            self.judged = state_from(kept["state"])
+        while lines := await self._journal.lines(kind=BATCH, after=number, limit=PAGE):
+            for line in lines:
+                self.judged, _ = judge(self.judged, batch_from(json.loads(line.body)), self.settings)
+                await asyncio.sleep(0)
+            number = lines[-1].number
+        self._kept = self._clock.now()
+
+    async def run(self) -> None:
+        """Until it is cancelled.  Orders that are under way then are finished."""
+        try:
+            while True:
+                await self.turn()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), PERIOD)
+                except TimeoutError:
+                    pass
+                self._wake.clear()
+        finally:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Waits for the orders that are under way, and records what came of them."""
+        under_way = [*self._acting.values(), *([self._keeping] if self._keeping else [])]
+        if under_way:
+            await asyncio.wait(under_way)
+        await self._record.close(CLOSING)
+
+    # -- what people ask ----------------------------------------------------------------------------
+
+    async def begin(self, wanted: Wanted) -> Run | Objection:
+        """A new run of a route."""
+        async with self._turns:
+            before = self.runs.get(wanted.route)
+            if before is not None and not before.over:
+                return Objection(f"a rollout of it is under way: it is {before.phase}; abort it first")
+            at = self._clock.now()
+            counted = (await self._source.counted((wanted.route,))).get(wanted.route, Counted())
+            began = begin(
+                wanted.route,
+                before.number + 1 if before else 1,
+                wanted.plan,
+                wanted.steps,
+                upstream=wanted.upstream,
+                fingerprint=wanted.fingerprint,
+                base=wanted.share,
+                actor=wanted.actor,
+                reason=wanted.reason,
+                at=at,
+                limits=limits_of(counted.legacy.durations),
+                first=wanted.first,
+            )
+            self._tracks.pop(wanted.route, None)
+            turn = _Turn(at)
+            self._follow(wanted.route, began, turn)
+            await self._write(turn)
+        await self.turn()
+        return self.runs[wanted.route]
+
+    async def ask(self, route: str, asked: Asked) -> Run | Objection:
+        """Pause, resume, promote, abort."""
+        async with self._turns:
+            run = self.runs.get(route)
+            if run is None:
+                return Objection("no rollout of it was ever started")
+            facts = self._platform.facts(run)
+            asked = replace(asked, share=facts.share if facts else run.now.share)
+            if why := objection(run, asked):
+                return Objection(why)
+            turn = _Turn(self._clock.now())
+            self._follow(route, advance(run, asked, turn.at), turn)
+            await self._write(turn)
+        await self.turn()
+        return self.runs[route]
+
+    # -- a turn of the loop -------------------------------------------------------------------------
+
+    async def turn(self) -> None:
+        """One reading, and all that follows from it."""
+        async with self._turns:
+            if self._broken is not None:
+                raise self._broken
+            turn = _Turn(self._clock.now())
+            for route, event in self._answered():
+                self._advance(route, event, turn)
+            await self._look(turn)
+            self._judge(turn)
+            await self._write(turn)
+            self._act(turn)
+
+    def _answered(self) -> list[tuple[str, Event]]:
+        answers, self._answers = self._answers, []
+        return answers
+
+    def _advance(self, route: str, event: Event, turn: _Turn) -> None:
+        self._follow(route, advance(self.runs[route], event, turn.at), turn)
+
+    def _follow(self, route: str, after: Advance, turn: _Turn) -> None:
+        before = self.runs.get(route)
+        if after.run is not before:
+            self.runs[route] = after.run
+            self._record.changed(route)
+        if after.run.over and before is not None and not before.over:
+            self._ended.append(route)
+        if after.confirmed is not None:
+            self._steps.append(after.confirmed)
+            if (known := self._tracks.get(route)) is not None:
+                self._tracks[route] = replace(known, sample=0)
+        turn.notices += after.notices
+
+    async def _look(self, turn: _Turn) -> None:
+        """What is in force, and what was counted since."""
+        active = [run for run in self.runs.values() if not run.over]
+        counted = await self._source.counted([run.route for run in active]) if active else {}
+        for run in active:
+            facts = self._platform.facts(run)
+            if facts is None:
+                continue
+            if (reading := counted.get(run.route)) is not None:
+                self._seen = turn.at
+                self._count(run, facts, reading, turn)
+            known = self._tracks.get(run.route)
+            facts = replace(
+                facts,
+                harm=self._harm(run, turn.at),
+                seen=self._seen or turn.at,
+                sample=known.sample if known else 0,
+                armed=self.armed,
+            )
+            self._advance(run.route, Look(facts), turn)
+
+    def _count(self, run: Run, facts: Facts, reading: Counted, turn: _Turn) -> None:
+        known = self._tracks.get(run.route)
+        after, row = track(
+            known,
+            reading,
+            route=run.route,
+            share=facts.share,
+            revision=self._platform.revision_of_share(run.route),
+            settled=facts.confirmed,
+            limits=run.limits,
+            at=turn.at,
+            hurry=run.pending is not None,
+            span=run.plan.budget.per,
+        )
+        if after is not known:
+            self._tracks[run.route] = after
+            self._record.changed(run.route)
+        if row is not None:
+            turn.rows.append(row)
+
+    def _harm(self, run: Run, at: float) -> float:
+        """What all runs to the same upstream have cost within the budget's time."""
+        since = at - run.plan.budget.per
+        routes = [other.route for other in self.runs.values() if other.upstream == run.upstream]
+        return sum(self._tracks[route].harm_since(since) for route in routes if route in self._tracks)
+
+    # -- judging ------------------------------------------------------------------------------------
+
+    def _judge(self, turn: _Turn) -> None:
+        if not (turn.rows or self._steps or self._ended) and turn.at - self._told < IDLE:
+            return
+        self._told = turn.at
+        batch = Batch(turn.at, tuple(self._steps), tuple(turn.rows), tuple(self._ended))
+        self._steps, self._ended = [], []
+        self._record.add(Line(turn.at, BATCH, "", json.dumps(batch_json(batch))))
+        self.judged, verdicts = judge(self.judged, batch, self.settings)
+        tripped = {verdict.scope.name: verdict for verdict in verdicts if verdict.kind is Kind.BREAKER}
+        for route, run in tuple(self.runs.items()):
+            if not run.over and (verdict := current(self.judged, route, self.settings)) is not None:
+                heard = (verdict, tripped[route]) if route in tripped else (verdict,)
+                self._advance(route, Judged(heard), turn)
+
+    # -- recording ----------------------------------------------------------------------------------
+
+    async def _write(self, turn: _Turn) -> None:
+        """One transaction; what cannot be recorded now is recorded with a later one."""
+        for notice in turn.notices:
+            route = str(notice.fields.get("route", ""))
+            self._record.add(Line(turn.at, notice.name, route, json.dumps(dict(notice.fields))))
+        await self._record.write(PATIENCE)
+        if self._record.trouble not in {"", self._trouble}:
+            self._tell(Told.NOT_RECORDED, why=self._record.trouble)
+        self._trouble = self._record.trouble
+        if self._record.complete and self._keeping is None and turn.at - self._kept >= KEPT_EVERY:
+            self._kept = turn.at
+            self._keeping = asyncio.create_task(self._keep(self.judged, self._record.number), name="rollout.keep")
+        for notice in turn.notices:
+            self._tell(notice.name, **notice.fields)
+
+    async def _keep(self, state: State, number: int) -> None:
+        """The judgement up to a line of the log; in a thread, since it may be large."""
+        text = await asyncio.to_thread(lambda: json.dumps({"number": number, "state": state_json(state)}))
+        self._record.keep("judged", text)
+        self._keeping = None
+
+    def _run_text(self, route: str) -> str:
+        known = self._tracks.get(route)
+        return json.dumps({"run": encode(self.runs[route]), "track": None if known is None else encode(known)})
+
+    # -- acting -------------------------------------------------------------------------------------
+
+    def _act(self, turn: _Turn) -> None:
+        """What is wanted and may be done now is begun; the answers come with a later turn."""
+        for route, run in self.runs.items():
+            command = run.pending
+            if command is None or run.over or route in self._acting or turn.at < run.retry:
+                continue
+            if command.act is Act.WEIGHT and not self._record.has(route):
+                continue
+            if command.act is Act.ROLLBACK and not self._let_through(run, command, turn):
+                continue
+            self._begin(route, self._do(command))
+
+    def _let_through(self, run: Run, command: Command, turn: _Turn) -> bool:
+        before = self._brake
+        self._brake, free = brakes.let_through(before, brakes.what(run.verdict, run.route), turn.at)
+        if not free:
+            why = f"there were {brakes.MOST} automatic rollbacks within an hour; a person has to look at it"
+            self._answers.append((run.route, Refused(command.id, why, WITHHELD)))
+            if brakes.must_freeze(self._brake, turn.at):
+                self._brake = replace(self._brake, frozen=turn.at)
+                self._begin("", self._platform.freeze(f"{why}; {run.route} would have been the next"))
+                self._tell(Told.WITHHELD, route=run.route, run=run.number, why=why)
+        if self._brake != before:
+            self._record.keep("brake", json.dumps(encode(self._brake)))
+        return free
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"rollout.{name or 'freeze'}")
+        self._acting[name] = task
+        task.add_done_callback(lambda done: self._ended_acting(name, done))
+
+    def _ended_acting(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._acting[name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = error
+        self._wake.set()
+
+    async def _do(self, command: Command) -> None:
+        self._answers.append((command.route, await self._platform.order(command)))

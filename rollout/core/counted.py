@@ -1,0 +1,158 @@
+"""What counters say about a route, and how a difference of two readings becomes evidence.
+
+Counters only tell sums.  So a difference is one row of evidence only when one share was in force from the first reading
+to the second, and everywhere: while a change is on its way, and for one reading afterwards, nothing is counted
+(`track`).  What counters cannot tell is left out, never guessed: without clients the client rule of
+`rollout.core.evidence` is not applied, every failure is an error, and the guard on the sides' sizes has nothing to look
+at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Tally
+
+QUANTILES: Final = (0.5, 0.9, 0.99)
+LEAST_KNOWN: Final = 500
+"""Requests of legacy from which its quantiles are taken."""
+QUIET: Final = 5.0
+"""Seconds for which readings without a failure of the new side are gathered into one row."""
+BINS: Final = 60
+"""Parts of a budget's time in which failed requests are added up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """One side's sums since ever."""
+
+    requests: int = 0
+    """With a known outcome, first attempts whose side was drawn by the share."""
+    failures: int = 0
+    aborted: int = 0
+    """The client went away first."""
+    durations: tuple[int, ...] = ()
+    """Requests by bucket of duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One reading of a route's counters."""
+
+    legacy: Outcomes = Outcomes()
+    new: Outcomes = Outcomes()
+
+
+class Harm(NamedTuple):
+    """Failed requests of the new side, and how many there would have been at legacy's rate."""
+
+    at: float
+    failed: int
+    usual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Where the counting of one run stands."""
+
+    at: float
+    """When the row that is under way began."""
+    counted: Counted
+    """The reading then."""
+    share: int
+    """In force since, in ppm."""
+    revision: int
+    """With which that share came into force."""
+    sound: bool = False
+    """False: a change may have been under way at that reading; the next one begins anew."""
+    sample: int = 0
+    """Requests of the new side since the step was confirmed."""
+    legacy: tuple[int, int] = (0, 0)
+    """Of the run: requests and failures of legacy."""
+    harm: tuple[Harm, ...] = ()
+    """Oldest first."""
+
+    def harm_since(self, moment: float) -> float:
+        """Failed requests of the new side beyond those that legacy would have had as well."""
+        counted = [each for each in self.harm if each.at > moment]
+        return max(0.0, sum(each.failed - each.usual for each in counted))
+
+
+def track(
+    before: Track | None,
+    counted: Counted,
+    *,
+    route: str,
+    share: int,
+    revision: int,
+    settled: bool,
+    limits: Sequence[int],
+    at: float,
+    hurry: bool,
+    span: float,
+) -> tuple[Track, Evidence | None]:
+    """The next reading.  `settled`: every worker has the share; `hurry`: what is gathered is wanted now.
+
+    `span` is the budget's time: failed requests are remembered for so long.
+    """
+    if before is None:
+        return Track(at, counted, share, revision, sound=settled), None
+    if not settled or not before.sound or (share, revision) != (before.share, before.revision):
+        again = replace(before, at=at, counted=counted, share=share, revision=revision, sound=settled)
+        return again, None
+    legacy = difference(before.counted.legacy, counted.legacy, limits)
+    new = difference(before.counted.new, counted.new, limits)
+    if legacy is None or new is None:
+        return replace(before, at=at, counted=counted), None
+    if not new.failures and not hurry and at - before.at < QUIET:
+        return before, None
+    after = replace(before, at=at, counted=counted, sample=before.sample + new.requests)
+    known = (before.legacy[0] + legacy.requests, before.legacy[1] + legacy.failures)
+    usual = new.requests * known[1] / known[0] if known[0] else 0.0
+    after = replace(after, legacy=known, harm=_harm(before.harm, Harm(at, new.failures, usual), span))
+    if Counts() == new == legacy:
+        return after, None
+    return after, Evidence(Epoch(route, revision, share), legacy, new)
+
+
+def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Counts | None:
+    """What came in between; None when a counter has run backwards."""
+    requests, failures = after.requests - before.requests, after.failures - before.failures
+    aborted = after.aborted - before.aborted
+    durations = _minus(after.durations, before.durations)
+    if min(requests, failures, aborted, *durations, 0) < 0 or failures > requests:
+        return None
+    timed = sum(durations) if limits else 0
+    slow = tuple(Tally(sum(durations[limit + 1 :])) for limit in limits) if limits else NO_SLOW
+    return Counts(requests, failures, requests, Tally(failures), timed, slow, aborted)
+
+
+def _minus(after: Sequence[int], before: Sequence[int]) -> list[int]:
+    known = before or (0,) * len(after)
+    return [new - old for new, old in zip(after, known, strict=False)]
+
+
+def limits_of(durations: Sequence[int]) -> tuple[int, ...]:
+    """The buckets that hold legacy's median, 90th and 99th percentile; empty while too little is known of it."""
+    total = sum(durations)
+    if total < LEAST_KNOWN:
+        return ()
+    found, sums, so_far = [], list(durations), 0
+    for number, count in enumerate(sums):
+        so_far += count
+        while len(found) < len(QUANTILES) and so_far >= QUANTILES[len(found)] * total:
+            found.append(number)
+    return tuple(found)
+
+
+def _harm(harm: tuple[Harm, ...], more: Harm, span: float) -> tuple[Harm, ...]:
+    """With so many more; what is near in time is added up, what is older than the budget's time forgotten."""
+    kept = [each for each in harm if each.at > more.at - span]
+    if kept and more.at - kept[-1].at < span / BINS:
+        last = kept[-1]
+        kept[-1] = Harm(last.at, last.failed + more.failed, last.usual + more.usual)
+    elif more.failed or more.usual:
+        kept.append(more)
+    return tuple(kept)
