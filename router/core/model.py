@@ -312,6 +312,78 @@ class Safety:
     """Seconds within which a loaded file must be confirmed, or the one before takes force again."""
 
 
+class Gate(StrEnum):
+    """Who says that a step is over, once its evidence suffices."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """One step: the share, and what must have been seen at it before the next one."""
+
+    share: int
+    """In ppm; 0 is the step at which the new side is only shadowed."""
+    gate: Gate = Gate.AUTOMATIC
+    min_time: float = 600.0
+    """Seconds."""
+    min_clients: int = 20
+    """Distinct clients on the new side."""
+    min_sample: int = 100
+    """Requests of the new side, or comparisons at the shadow step."""
+
+    @property
+    def shadow(self) -> bool:
+        return self.share == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Failed requests of the new side that all rollouts of one upstream may cost together."""
+
+    failed: int = 200
+    per: float = 3600.0
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a route is moved."""
+
+    name: str
+    steps: tuple[PlanStep, ...]
+    max_time: float = 168 * 3600.0
+    """Seconds after which a step that has proved nothing waits for a person."""
+    ratio: float = 1.2
+    """So many times as many errors as legacy are tolerated ..."""
+    floor: int = 2_000
+    """... and so many in any case, in ppm of the requests."""
+    mismatch: int = 1_000
+    """At the shadow step: so much of the compared answers may differ beyond noise, in ppm."""
+    budget: Budget = Budget()
+    windows: tuple[Window, ...] = ()
+    """When it may raise shares; empty: at any time."""
+    timezone: str = "UTC"
+    after: tuple[str, ...] = ()
+    """Routes that must be wholly on the new side before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Somebody who is told what rollouts do."""
+
+    name: str
+    url: str = field(repr=False)
+    """It may hold a token, so it is written nowhere."""
+    slack: bool = False
+    """The text that chat programs show, instead of the whole event."""
+    secret: str = field(default="", repr=False)
+    """Signs what is sent; empty: nothing is signed."""
+    events: tuple[str, ...] = ()
+    """Names of events, the last word may be `*`; empty: everything that rollouts do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Everything that one valid routes.yaml says."""
@@ -336,3 +408,6 @@ class Table:
     limits: Limits = Limits()
     safety: Safety | None = None
     """None: the section is missing; then only `legacy-alive` and the guard on vanished routes hold."""
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    """How routes that name them are moved (`router.core.plans`)."""
+    notify: tuple[Webhook, ...] = ()

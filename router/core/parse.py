@@ -1,9 +1,9 @@
 """A loaded routes.yaml becomes a `Table`, or all of its problems at once.
 
 `parse` never raises and never stops at the first problem.  Sections are read in the order in which they refer to
-each other (sites, upstreams, defaults, groups, routes, safety); a section that cannot be read makes no second complaint
-where others refer to it.  Things that are recorded but not acted on by this version come back as notes, so that no
-option does nothing silently.
+each other (plans, sites, upstreams, defaults, groups, routes, safety); a section that cannot be read makes no second
+complaint where others refer to it.  Things that are recorded but not acted on by this version come back as notes, so
+that no option does nothing silently.
 
 `routes` must be written even when there are none (`routes: []`): a file that was cut at the end of a line is still
 good YAML, and must not look like a good document too.
@@ -22,6 +22,7 @@ from router.core import values
 from router.core.addresses import Place
 from router.core.document import Entry, Node
 from router.core.model import DotRule, Expose, Limits, Route, Table
+from router.core.parse_plans import check_plans, read_notify, read_plans
 from router.core.parse_routes import (
     Readers,
     Values,
@@ -75,19 +76,28 @@ def parse(
     top = known_entries(document, "the file", _TOP_KEYS, report)
     if top is None:
         return Refused(report.problems())
-    table = replace(_table(document, top, environ, report), safety=read_safety(top.get("safety"), zone_known, report))
+    plans = read_plans(top.get("plans"), zone_known, report)
+    table = replace(
+        _table(document, top, environ, None if plans is None else frozenset(plans), report),
+        safety=read_safety(top.get("safety"), zone_known, report),
+        plans={name: each.plan for name, each in (plans or {}).items()},
+        notify=read_notify(top.get("notify"), environ, report),
+    )
+    check_plans(plans or {}, table.routes, report)
     check_own(top.get("upstreams"), table.upstreams, own, report)
     problems = report.problems()
     return Refused(problems, report.notes()) if problems else Parsed(table, report.notes())
 
 
-def _table(document: Node, top: Map[str, Entry], environ: Map[str, str], report: Report) -> Table:
+def _table(
+    document: Node, top: Map[str, Entry], environ: Map[str, str], plans: frozenset[str] | None, report: Report
+) -> Table:
     """A table in any case: for what is bad or missing something harmless stands in."""
     _check_present(document, top, report)
     sites = read_sites(top.get("sites"), report)
     upstreams = read_upstreams(top.get("upstreams"), keys(top.get("sites")), environ, report)
     check_weights(top.get("upstreams"), upstreams, sites, report)
-    readers = settings_readers(keys(top.get("upstreams")))
+    readers = settings_readers(keys(top.get("upstreams")), plans)
     legacy = _one(top.get("legacy"), readers["legacy"], report) or ""
     defaults: Values = {"legacy": legacy, **read_defaults(top, readers, report)}
     groups = read_groups(top.get("groups"), readers, report)
@@ -134,7 +144,11 @@ _REQUIRED: Final = {
     "routes": "write the routes, or `routes: []` for none at all",
 }
 _TOP_KEYS: Final = dict.fromkeys(
-    (*_REQUIRED, "sites", "defaults", "groups", "trusted", "limits", "http", "expose", "trailing_slash", "safety")
+    (
+        *_REQUIRED,
+        *("sites", "defaults", "groups", "trusted", "limits", "http", "expose", "trailing_slash"),
+        *("safety", "plans", "notify"),
+    )
 )
 _HTTP: Final[Readers] = {
     "dot_segments": choice(DotRule),

@@ -29,6 +29,7 @@ from router.core.model import (
 )
 from router.core.parse_health import breaker
 from router.core.parse_upstreams import LATER, named
+from router.core.plans import CAREFUL
 from router.core.problem import Code, Report, show
 from router.core.schema import (
     Reader,
@@ -56,7 +57,7 @@ _BUILT_IN: Final = Timeouts()
 # ------------------------------------------------------------------------------------------------ settings
 
 
-def settings_readers(upstreams: frozenset[str] | None) -> Readers:
+def settings_readers(upstreams: frozenset[str] | None, plans: frozenset[str] | None = frozenset()) -> Readers:
     """What `defaults`, groups and routes may all say."""
     upstream = values.known_name("upstream", upstreams)
     return {
@@ -65,15 +66,16 @@ def settings_readers(upstreams: frozenset[str] | None) -> Readers:
         "connect_timeout": duration,
         "idle_timeout": duration,
         "fallback": values.fallback,
-        "idempotent": boolean,
         "overflow": values.overflow,
         "finalised": boolean,
         "panic": choice(Panic),
         "breaker": breaker,
+        "idempotent": boolean,
         "trailing_slash": choice(SlashRule),
         "expose": choice(Expose),
         "new": upstream,
         "legacy": upstream,
+        "rollout": values.known_name("plan", None if plans is None else plans | {CAREFUL.name}),
     }
 
 
@@ -81,10 +83,10 @@ def read_defaults(top: Map[str, Entry], readers: Readers, report: Report) -> Val
     """`defaults`, with the two settings that may stand at the top as well."""
     entry = top.get("defaults")
     defaults = {} if entry is None else fields(entry.value, "`defaults`", readers, report)
-    for key in ("expose", "trailing_slash"):
-        value = readers[key](top[key].value, f"`{key}`", report) if key in top else None
     if entry is not None:
         _check_finalised(entry.value, defaults, defaults, "the defaults", report)
+    for key in ("expose", "trailing_slash"):
+        value = readers[key](top[key].value, f"`{key}`", report) if key in top else None
         if value is not None and defaults.setdefault(key, value) != value:
             what = f"`{key}` is {value} here and {defaults[key]} in `defaults`"
             report.problem(top[key], Code.CONTRADICTION, what, "say it in one of the two places")
@@ -121,9 +123,9 @@ def read_groups(entry: Entry | None, readers: Readers, report: Report) -> dict[s
 
 def _group(entry: Entry, readers: Readers, report: Report) -> GroupSettings:
     said = fields(entry.value, f"the group `{entry.key}`", readers, report)
+    _check_finalised(entry.value, said, said, f"the group `{entry.key}`", report)
     group = Group(entry.key, said.pop("owner", ""), said.pop("cap", None), said.pop("seed", entry.key))
     return GroupSettings(group, said)
-    _check_finalised(entry.value, said, said, f"the group `{entry.key}`", report)
 
 
 # -------------------------------------------------------------------------------------------------- routes
@@ -177,17 +179,17 @@ def _route(node: Node, readers: Readers, inherited: _Inherited, report: Report) 
     blind = "path" not in said or any(key in found and key not in said for key in ("methods", "host"))
     settings = inherited.settings.get(said.get("group", ""), inherited.settings[""]) | said
     _check_sides(found, settings, report)
+    _check_finalised(node, said, settings, "the route", report)
     _note_what_waits(found, report)
     return None if blind else _built(node, found, settings, inherited.seeds, report)
-    _check_finalised(node, said, settings, "the route", report)
 
 
 def _built(node: Node, found: Map[str, Entry], settings: Values, seeds: Map[str, str], report: Report) -> _Read:
     """A route of good path, methods and host; for anything else that is bad something harmless stands in."""
     name = settings.get("name") or _default_name(settings, node, "name" in found, report)
+    finalised = settings.get("finalised", False)
     group = settings.get("group", "")
     route = Route(
-    finalised = settings.get("finalised", False)
         name=name,
         path=settings["path"],
         legacy=settings["legacy"],
@@ -205,12 +207,12 @@ def _built(node: Node, found: Map[str, Entry], settings: Values, seeds: Map[str,
         expose=settings.get("expose", Expose.ALWAYS),
         shadow=settings.get("shadow"),
         rollout=settings.get("rollout", ""),
-        line=node.line,
-    )
         overflow=not finalised and settings.get("overflow", True) is True,
         finalised=finalised,
         panic=settings.get("panic", Panic.OPEN),
         breaker=None if finalised else settings.get("breaker", Breaker()) or None,
+        line=node.line,
+    )
     return _Read(route, node, "name" in settings)
 
 
@@ -233,8 +235,6 @@ def _check_sides(found: Map[str, Entry], settings: Values, report: Report) -> No
         report.note(found["path"], Code.NO_EFFECT, what, "name another upstream with `new:` if that is not meant")
 
 
-def _note_what_waits(found: Map[str, Entry], report: Report) -> None:
-    for key, does in (("shadow", "shadows nothing"), ("rollout", "starts no rollouts")):
 def _check_finalised(node: Node, said: Values, settings: Values, label: str, report: Report) -> None:
     """What sends requests to legacy after all must not stand beside `finalised`; what is inherited just has no say."""
     if not settings.get("finalised"):
@@ -249,8 +249,9 @@ def _check_finalised(node: Node, said: Values, settings: Values, label: str, rep
         report.problem(written["finalised"], Code.NO_NEW_SIDE, what, "name it with `new:`, or remove `finalised`")
 
 
-        if key in found:
-            report.note(found[key], Code.NOT_ACTED_ON, f"`{key}` is recorded, but this version {does}", LATER)
+def _note_what_waits(found: Map[str, Entry], report: Report) -> None:
+    if "shadow" in found:
+        report.note(found["shadow"], Code.NOT_ACTED_ON, "`shadow` is recorded, but this version shadows nothing", LATER)
 
 
 def _check_unique(routes: list[_Read], report: Report) -> None:
@@ -295,6 +296,5 @@ _ROUTE: Final[Readers] = {
     "weight": percent,
     "host": values.host,
     "shadow": _shadow,
-    "rollout": values.identifier_text,
     "seed": plain_text,
 }

@@ -53,7 +53,7 @@ def read_safety(entry: Entry | None, zone_known: Callable[[str], bool], report: 
     """The section; None when it is not there."""
     if entry is None:
         return None
-    readers = _READERS | {"timezone": _zone(zone_known)}
+    readers = _READERS | {"timezone": zone(zone_known)}
     said = fields(entry.value, f"`{entry.key}`", readers, report)
     _check_zone_is_used(entry.value, report)
     if "confirm" in said:
@@ -90,7 +90,9 @@ def _confirm(node: Node, label: str, report: Report) -> float | None:
     return duration(node, label, report)
 
 
-def _zone(known: Callable[[str], bool]) -> Reader[str]:
+def zone(known: Callable[[str], bool]) -> Reader[str]:
+    """A reader of names of time zones."""
+
     def read(node: Node, label: str, report: Report) -> str | None:
         value = plain_text(node, label, report)
         if value is None:
@@ -160,12 +162,13 @@ def _days(node: Node, label: str, report: Report) -> frozenset[int] | None:
 
 
 _WINDOW: Final[dict[str, Reader[Any]]] = {"days": _days, "from": _time, "to": _time}
+WINDOWS: Final = list_of(_window, "{days: [mon..fri], ...}", "leave `windows` out, shares may rise at any time then")
 _READERS: Final[dict[str, Reader[Any]]] = {
     "max_step": percent,
     "max_rise": _rise,
     "max_moved": percent,
     "max_raised": whole(0, 1_000_000),
-    "windows": list_of(_window, "{days: [mon..fri], ...}", "leave `windows` out, shares may rise at any time then"),
+    "windows": WINDOWS,
     "timezone": plain_text,
     "confirm": _confirm,
 }

@@ -182,7 +182,7 @@ def endpoint(environ: Map[str, str]) -> Reader[Endpoint]:
         written = text(node, label, report)
         if written is None:
             return None
-        url = _expanded(written, environ, node, report)
+        url = expanded(written, environ, node, "the endpoint", report, "http://host:port")
         if url is None:
             return None
         parsed = read_endpoint(url)
@@ -195,17 +195,20 @@ def endpoint(environ: Map[str, str]) -> Reader[Endpoint]:
     return read
 
 
-def _expanded(written: str, environ: Map[str, str], node: Node, report: Report) -> str | None:
+def expanded(
+    written: str, environ: Map[str, str], node: Node, label: str, report: Report, default: str = ""
+) -> str | None:
     """As a shell does it: the default also stands in for an empty value.  What comes in is not expanded again."""
     if "${" not in written:
         return written
     for found in _VARIABLE.finditer(written):
         if found[1] not in environ and found[2] is None:
             what = f"the environment variable {found[1]} is not set"
-            report.problem(node, Code.BAD_URL, what, f"set it, or write ${{{found[1]}:-http://host:port}}")
+            instead = f"set it, or write ${{{found[1]}:-{default}}}" if default else "set it"
+            report.problem(node, Code.BAD_URL, what, instead)
             return None
     if "${" in _VARIABLE.sub("", written):
-        what = f"the endpoint {show(written)} has a variable that cannot be read"
+        what = f"{label} {show(written)} has a variable that cannot be read"
         report.problem(node, Code.BAD_URL, what, "write ${NAME} or ${NAME:-default}")
         return None
     return _VARIABLE.sub(lambda found: environ.get(found[1]) or found[2] or "", written)
@@ -275,14 +278,6 @@ def _fallback_cause(node: Node, label: str, report: Report) -> int | str | None:
         return _CONNECT
     status = digits(node)
     if status is not None and 400 <= status <= 599:
-def overflow(node: Node, label: str, report: Report) -> bool | None:
-    """Does legacy take what the new side has no healthy room for?  `legacy` or `none`."""
-    if isinstance(node, Scalar) and node.value in {"legacy", "none"}:
-        return node.value == "legacy"
-    report.problem(node, Code.BAD_VALUE, f"{label} is {describe(node)}", "write `legacy` or `none`")
-    return None
-
-
         return status
     what = f"{label} is {describe(node)}, neither `connect` nor a status from 400 to 599"
     report.problem(node, Code.BAD_VALUE, what, "write connect, or a status such as 503")
@@ -303,6 +298,14 @@ def fallback(node: Node, label: str, report: Report) -> Fallback | None:
         missing(node, "on", label, _FALLBACK_HELP, report)
     causes = fields(node, label, _fallback_fields, report).get("on")
     return None if causes is None else Fallback(_CONNECT in causes, frozenset(causes) - {_CONNECT})
+
+
+def overflow(node: Node, label: str, report: Report) -> bool | None:
+    """Does legacy take what the new side has no healthy room for?  `legacy` or `none`."""
+    if isinstance(node, Scalar) and node.value in {"legacy", "none"}:
+        return node.value == "legacy"
+    report.problem(node, Code.BAD_VALUE, f"{label} is {describe(node)}", "write `legacy` or `none`")
+    return None
 
 
 def _network(node: Node, label: str, report: Report) -> str | None:
