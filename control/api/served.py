@@ -11,6 +11,7 @@ from aiohttp import web
 from control.api import body
 from control.api.context import CONTEXT
 from control.api.problems import Problem, invalid
+from router.core.masking import masked
 from router.core.model import PPM
 from router.core.units import write_percent
 
@@ -55,6 +56,7 @@ def view(exchange: Mapping[str, Any]) -> Json:
     share = exchange["share"]
     return {
         **exchange,
+        "target": masked(exchange["target"]),
         "share": None if share is None else share / (PPM // 100),
         "flips_at": None if exchange["bucket"] is None else (exchange["bucket"] + 1) / (PPM // 100),
         "why": why(exchange),

@@ -14,11 +14,12 @@ import os
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,9 +43,23 @@ def free_port() -> int:
 class Router:
     """A running router with its own routes.yaml, state directory and ports."""
 
-    def __init__(self, routes: str, *, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        routes: str,
+        *,
+        workers: int | None = None,
+        admin: str = "127.0.0.1",
+        options: Sequence[str] = (),
+        prepare: Callable[[Router], None] = lambda _: None,
+    ) -> None:
+        """`admin`: the host of the admin address; `options`: more of the command line, where `{folder}` is the router's
+        own; `prepare` is called before the router is started, when there is nothing but its routes.yaml.
+        """
         self._routes = routes
         self._workers = workers
+        self._admin = admin
+        self._options = options
+        self._prepare = prepare
         self._process: subprocess.Popen[bytes] | None = None
         self._room: tempfile.TemporaryDirectory[str] | None = None
         self.port = 0
@@ -97,6 +112,7 @@ class Router:
         self._room = tempfile.TemporaryDirectory(prefix="strangler-rig-")
         self.config.write_text(self._routes)
         try:
+            self._prepare(self)
             self._start()
         except BaseException:
             self._end()
@@ -123,8 +139,9 @@ class Router:
         else:
             self.admin_port = free_port()
             command = ["-m", "control", "run", "--config", str(self.config), "--listen", listen]
-            command += ["--admin", f"127.0.0.1:{self.admin_port}", "--workers", str(self._workers)]
+            command += ["--admin", f"{self._admin}:{self.admin_port}", "--workers", str(self._workers)]
             command += ["--state", str(self.state)]
+        command += [option.format(folder=self.folder) for option in self._options]
         with (self.folder / "stdout").open("wb") as out, (self.folder / "stderr").open("wb") as err:
             self._process = subprocess.Popen(
                 [sys.executable, *command],
@@ -149,7 +166,7 @@ class Router:
     def _ready(self) -> bool:
         if self._workers is None:
             return f"listening on http://127.0.0.1:{self.port}" in self.stdout()
-        return admin_says_ready(self.admin_port)
+        return admin_says_ready(self.admin_port, tls="--admin-tls-cert" in self._options)
 
     def _code(self) -> int | None:
         return self._process.poll() if self._process else None
@@ -184,9 +201,13 @@ class Router:
         return ""
 
 
-def admin_says_ready(port: int) -> bool:
+def admin_says_ready(port: int, *, tls: bool = False) -> bool:
     """Does `GET /readyz` at the admin address answer 200?"""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=2, context=context)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200
