@@ -46,13 +46,15 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many, and the first and the last of them."""
+    """How many, and the first and the last of them as far as somebody knows which they were."""
 
     count: int = 0
     first: Mark | None = None
     last: Mark | None = None
 
     def __add__(self, other: Tally) -> Tally:
+        if not self.count or not other.count:
+            return self if self.count else other
         firsts = [mark for mark in (self.first, other.first) if mark is not None]
         lasts = [mark for mark in (self.last, other.last) if mark is not None]
         return Tally(self.count + other.count, min(firsts, default=None), max(lasts, default=None))

@@ -55,13 +55,28 @@ def marks(tallies: Iterable[Tally]) -> tuple[Mark | None, Mark | None]:
 def lifted(floor: float, ratio: float, ledger: Ledger) -> float:
     """The floor where new is judged alone: not below `ratio` times the rate at which legacy was seen to fail.
 
-    Takes an upper bound of that rate (of a Poisson count, about 97.5 % sure), and from a few fixed lifts the next one,
-    so that the condition of the test seldom changes.
+    Takes an upper bound of that rate (of a Poisson count, about 97.5 % sure): nothing else protects new there.
     """
+    errors, trials = _legacy(ledger)
+    return _lift(floor, ratio * (sqrt(errors + 1) + 1) ** 2 / trials) if errors else floor
+
+
+def usual(floor: float, ratio: float, ledger: Ledger) -> float:
+    """The same where routes are judged together: takes what is likely, not what is possible.
+
+    As if legacy had been seen to fail once at the rate of the floor, which fades as more is seen.  A bound would blind the
+    pool, since the routes that need one are those of which little is known.
+    """
+    errors, trials = _legacy(ledger)
+    return _lift(floor, ratio * (errors + 1) / (trials + 1 / floor)) if errors else floor
+
+
+def _legacy(ledger: Ledger) -> tuple[int, int]:
     errors = sum(row.legacy.errors.count for row in ledger)
-    trials = sum(row.legacy.trials for row in ledger)
-    if not errors or not trials:
-        return floor
-    learnt = ratio * (sqrt(errors + 1) + 1) ** 2 / trials
-    lift = next((lift for lift in LIFTS if floor * lift >= learnt), LIFTS[-1])
+    return errors, sum(row.legacy.trials for row in ledger)
+
+
+def _lift(floor: float, rate: float) -> float:
+    """The next of a few fixed lifts, so that the condition of a test seldom changes."""
+    lift = next((lift for lift in LIFTS if floor * lift >= rate), LIFTS[-1])
     return max(floor, min(floor * lift, HIGHEST_FLOOR))

@@ -16,7 +16,7 @@ It knows of no phase, pause or gate: a rollback is due in every one of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.core.alpha import threshold
 from rollout.core.evidence import Counts, Evidence, Tally
@@ -181,8 +181,9 @@ def _promotion(watch: Watch, readings: Readings, limits: Readings, at: float) ->
             note = "new has had less than half of the requests that its share promises it"
         return _verdict(watch, Kind.NONE, Standing.NO_DATA, Metric.DATA, at, note=note)
     kind, standing = (Kind.PROMOTE, Standing.PASSED) if watch.passed else (Kind.NONE, Standing.INCONCLUSIVE)
+    note = "" if readings.safe >= limits.safe or not watch.passed else "it was enough at a time before"
     shown = on_shadow_safe if watch.step.share == 0 else on_safe
-    return shown(watch, kind, standing, readings.safe, limits.safe, at)
+    return replace(shown(watch, kind, standing, readings.safe, limits.safe, at), note=note)
 
 
 def present(watch: Watch) -> bool:

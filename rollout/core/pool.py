@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from rollout.core.alpha import threshold
 from rollout.core.evidence import Counts, Epoch, Evidence, Tolerance
-from rollout.core.ledger import Ledger, enter, lifted, marks, spans
+from rollout.core.ledger import Ledger, enter, usual, marks, spans
 from rollout.core.mixture import Process, count, log_e, renew, renewed
 from rollout.core.sequential import RATE_ABOVE, Ratio
 from rollout.core.settings import Settings
@@ -68,14 +68,21 @@ def absorb(pool: Pool, row: Evidence, tolerance: Tolerance, before: Ledger, at: 
     if hour != pool.hour:
         pool = replace(pool, hour=hour, ratio=renew(pool.ratio, EVEN), above=renew(pool.above, RATE_ABOVE))
     errors = row.new.errors.count
-    floor = lifted(tolerance.floor, tolerance.ratio, before)
+    floor = usual(tolerance.floor, tolerance.ratio, before)
     return replace(
         pool,
         ratio=count(pool.ratio, EVEN, tilted(row.epoch.share, tolerance.ratio), (errors, row.legacy.errors.count)),
         above=count(pool.above, RATE_ABOVE, floor, (errors, row.new.trials - errors)),
-        ledger=enter(pool.ledger, replace(row, epoch=Epoch(pool.scope.name, row.epoch.revision, row.epoch.share))),
+        ledger=enter(pool.ledger, _nameless(pool.scope.name, row)),
         failing=_failing(pool.failing, row),
     )
+
+
+def _nameless(name: str, row: Evidence) -> Evidence:
+    """What the pool's verdict shows of a route's row."""
+    legacy = Counts(trials=row.legacy.trials, errors=row.legacy.errors)
+    new = Counts(trials=row.new.trials, errors=row.new.errors)
+    return Evidence(Epoch(name, row.epoch.revision, row.epoch.share), legacy, new)
 
 
 def _failing(known: tuple[str, ...], row: Evidence) -> tuple[str, ...]:

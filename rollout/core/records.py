@@ -172,9 +172,9 @@ def tally_from(value: Any) -> Tally:
     match value:
         case int():
             return Tally(whole({"count": value}, "count"))
-        case [int() as count, first, last]:
+        case [int() as count, first, last] if count:
             return Tally(whole({"count": count}, "count"), mark_from(first), mark_from(last))
-    raise BadRecord(f"a tally is a count or [count, first, last], not {value!r:.80}")
+    raise BadRecord(f"a tally is a count or [count, first, last] with a count above 0, not {value!r:.80}")
 
 
 def counts_from(document: Mapping[str, Any]) -> Counts:
