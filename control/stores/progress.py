@@ -59,6 +59,7 @@ class ProgressStore:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
 
     async def tracks(self) -> Mapping[str, Track]:
         return await self._run(_tracks)
@@ -80,8 +81,10 @@ class ProgressStore:
 
     async def close(self) -> None:
         """Waits for what was begun; afterwards nothing is open."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            self._thread.shutdown()
 
     # -- in the thread ------------------------------------------------------------------------------
 
