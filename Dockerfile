@@ -34,6 +34,7 @@ COPY pyproject.toml hatch_build.py README.md LICENSE routes.yaml ./
 COPY tools/ tools/
 COPY router/ router/
 COPY rollout/ rollout/
+COPY discovery/ discovery/
 COPY control/ control/
 COPY demo/ demo/
 COPY dashboards/web/ dashboards/web/

@@ -4,7 +4,7 @@
 SHELL      := /bin/bash
 VENV       ?= .venv
 BIN        := $(VENV)/bin
-SOURCES    := router rollout control demo
+SOURCES    := router rollout discovery control demo
 STAMP      := $(VENV)/.set-up
 IMAGE      ?= strangler:dev
 DEMO_ARGS  ?=

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 CORES = {
     "router/core": ("router.core",),
     "rollout/core": ("router.core", "rollout.core"),
+    "discovery/core": ("router.core", "discovery.core"),
 }
 
 PURE_MODULES = {
@@ -30,6 +31,7 @@ PURE_MODULES = {
     "collections",
     "collections.abc",
     "dataclasses",
+    "decimal",
     "difflib",
     "enum",
     "fnmatch",
@@ -43,6 +45,7 @@ PURE_MODULES = {
     "json",
     "math",
     "operator",
+    "orjson",
     "re",
     "statistics",
     "string",
@@ -50,6 +53,7 @@ PURE_MODULES = {
     "types",
     "typing",
     "xxhash",
+    "zlib",
 }
 
 IMPURE_BUILTINS = {"__import__", "breakpoint", "eval", "exec", "hash", "id", "input", "open", "print"}

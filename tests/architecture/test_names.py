@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("router", "rollout", "control", "demo")
+SOURCES = ("router", "rollout", "discovery", "control", "demo")
 METRIC = re.compile(r"strangler_[a-z0-9_]+")
 HOME = "router/telemetry.py"
 

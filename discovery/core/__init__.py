@@ -1,0 +1,1 @@
+"""What paths mean, as functions of what was read: values in, values out."""

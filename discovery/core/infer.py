@@ -1,0 +1,224 @@
+"""Which positions of the paths that were seen are parameters?
+
+The tree (`discovery.core.trie`) knows values by their shape.  What is left to decide are words: `search` beside a
+thousand numbers is a name, `alice` is one of the values.  The rules, in order:
+
+1. Words in letters that had to be escaped are values when there are at least three of them.
+2. Many words that lead to the same things are values when ever new ones turn up: an API has few names, and asks for
+   each of them often; users and articles are many, and most are asked for once.
+3. Beside known values a word is one of them when nothing can be asked of it that cannot be asked of the others, when
+   it is asked for about as often, and when it is none of the words that APIs use as names everywhere.
+4. What can be created beside it and deleted is an item, not a name, if it reads like a title.
+5. Everything else stays a name.  Where a handful of names look alike, that is said, since only people can know.
+
+Never is a parameter made of the first segment on weak evidence: it would take in whatever is not listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from discovery.core.shapes import VALUE, foreign
+from discovery.core.trie import REST, STANDS_OUT, Node, fold_words, take_word
+
+_NAMES: Final = (
+    "accept actions active add admin all apply archive authorize batch bulk cancel categories check children close "
+    "comments complete config confirm copy count create csv current default delete detail details disable download "
+    "draft edit enable export feed files filter find form generate groups health history image images import info "
+    "items labels latest list login logout lookup me merge metadata mine move my new next open options order orders "
+    "pending ping popular preview previous print process products profile public publish random recent refresh refund "
+    "register reject remove reset restore search self send settings stats status submit suggest summary sync tags "
+    "test top total totals trending types unread update upload users validate verify version versions"
+)
+NAMES: Final = frozenset(_NAMES.split())
+"""Words that are names of APIs rather than anybody's values."""
+FEW: Final = 3
+"""Escaped words that make a parameter."""
+MANY: Final = 20
+"""Words that make a parameter when ever new ones turn up."""
+WITH_DIGITS: Final = 12
+"""Words that make a parameter when many of them hold digits, which names seldom do."""
+FAR_TOO_MANY: Final = 500
+"""Words at one position that no API has names for."""
+ALIKE: Final = 0.8
+"""Of the words at a position, the part that must lead to the same things."""
+PROMINENT: Final = 2.5
+"""A word that is asked for so many times as often as one value is a name."""
+WIDE: Final = 10
+"""Values of the first segment that make it a parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Names that may be values: where, how many, and a few of them."""
+
+    where: tuple[str, ...]
+    words: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One operation that was seen: the keys of its segments, and what is known of each value."""
+
+    method: str
+    keys: tuple[str, ...]
+    kinds: tuple[str, ...]
+    """The kind of the value in each segment; empty for names."""
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What the tree says."""
+
+    doubts: tuple[Doubt, ...]
+    dropped: int
+    """Requests whose first segment is a value, of which there are too few."""
+
+
+def infer(root: Node) -> Inference:
+    """Settles every position of the tree, from the top.  What it says then is read off with `guesses`."""
+    doubts: list[Doubt] = []
+    _settle(root, (), doubts)
+    dropped = 0
+    value = root.children.get(VALUE)
+    if value is not None and len(value.samples or ()) < WIDE:
+        dropped = root.children.pop(VALUE).hits
+    return Inference(tuple(doubts), dropped)
+
+
+def guesses(node: Node, keys: tuple[str, ...] = (), kinds: tuple[str, ...] = ()) -> Iterator[Guess]:
+    """The operations of a settled tree."""
+    for method, requests in sorted(node.ops.items()):
+        yield Guess(method, keys, kinds, requests)
+    for key, child in node.children.items():
+        kind = child.kinds.most_common(1)[0][0] if child.kinds else ""
+        yield from guesses(child, (*keys, key), (*kinds, kind))
+
+
+# -- one position ------------------------------------------------------------------------------------------------------
+
+
+def _settle(node: Node, where: tuple[str, ...], doubts: list[Doubt]) -> None:
+    words = _words(node)
+    if where:
+        _take_foreign(node, words)
+        _take_items(node, words)
+        if _open(words):
+            fold_words(node, STANDS_OUT)
+    if (value := node.children.get(VALUE)) is not None:
+        _take_joining(node, value, wide=bool(where) or len(value.samples or ()) >= WIDE)
+    elif where and (alike := _look_alike(words)):
+        doubts.append(Doubt(where, tuple(sorted(alike)[:4]), len(alike)))
+    for key, child in node.children.items():
+        _settle(child, (*where, key), doubts)
+
+
+def _words(node: Node) -> dict[str, Node]:
+    return {key: child for key, child in node.children.items() if key and VALUE not in key}
+
+
+def _take_foreign(node: Node, words: dict[str, Node]) -> None:
+    """Rule 1."""
+    found = [key for key in words if foreign(key)]
+    if len(found) >= FEW or (found and VALUE in node.children):
+        value = node.children.setdefault(VALUE, Node())
+        for key in found:
+            take_word(node, key, value)
+            del words[key]
+
+
+def _take_items(node: Node, words: dict[str, Node]) -> None:
+    """Rule 4."""
+    if "POST" not in node.ops:
+        return
+    for key in [key for key, child in words.items() if _title(key) and "DELETE" in child.ops and len(child.ops) > 1]:
+        take_word(node, key, node.children.setdefault(VALUE, Node()))
+        del words[key]
+
+
+def _title(word: str) -> bool:
+    return word.count("-") >= 3 or word.count("_") >= 3 or any(map(str.isdigit, word))
+
+
+def _open(words: dict[str, Node]) -> bool:
+    """Rule 2: do ever new words turn up here?"""
+    count = len(words)
+    if count >= FAR_TOO_MANY:
+        return True
+    if count < WITH_DIGITS or _alike(list(words.values())) < ALIKE:
+        return False
+    if sum(any(map(str.isdigit, key)) for key in words) >= 0.3 * count:
+        return True
+    rare = sum(child.hits == 1 for child in words.values())
+    total = sum(child.hits for child in words.values())
+    return count >= MANY and rare >= 0.3 * count and total >= 2 * count
+
+
+def _alike(nodes: Sequence[Node]) -> float:
+    """The part of the nodes that offer nothing but what the one that is asked for most offers."""
+    most = max(nodes, key=lambda node: node.hits)
+    return sum(_fits(node, most) for node in nodes) / len(nodes)
+
+
+def _take_joining(node: Node, value: Node, *, wide: bool) -> None:
+    """Rule 3, the rarest words first, so that what is learnt from them counts for the others."""
+    usual = value.usual()
+    for key, child in sorted(_words(node).items(), key=lambda item: (item[1].hits, item[0])):
+        if key.lower() in NAMES or not wide:
+            continue
+        if child.hits < PROMINENT * max(usual, 1.0) and _fits(child, value):
+            take_word(node, key, value)
+
+
+def _fits(node: Node, value: Node) -> bool:
+    """Can all that is asked of the one be asked of the other?"""
+    if not node.ops.keys() <= value.ops.keys():
+        return False
+    for key, child in node.children.items():
+        like = value.children.get(key) or (value.children.get(VALUE) if key else None)
+        if like is None or not _fits(child, like):
+            return False
+    return True
+
+
+def _look_alike(words: dict[str, Node]) -> list[str]:
+    """Names that lead to the same names below, or that nothing can be asked of but what is below: rule 5."""
+    if _pairs(words):
+        return list(words)
+    parents = [key for key, child in words.items() if child.children]
+    if len(parents) < FEW:
+        return []
+    followers = [frozenset(words[key].children) for key in parents]
+    common = max(followers, key=lambda each: sum(bool(each & other) for other in followers))
+    alike = [key for key, each in zip(parents, followers, strict=True) if each & common]
+    return alike if len(alike) >= FEW and len(alike) >= ALIKE * len(words) else []
+
+
+def _pairs(words: dict[str, Node]) -> bool:
+    """Is all that is here two words deep and asked for by one method, as in `/basic-auth/{user}/{password}`?"""
+    below = [node for child in words.values() for node in child.children.values()]
+    methods = {method for node in below for method in node.ops}
+    plain = not any(child.ops for child in words.values()) and not any(node.children for node in below)
+    return len(words) >= FEW and plain and len(methods) == 1
+
+
+# -- what was refused --------------------------------------------------------------------------------------------------
+
+
+def follow(root: Node, segments: Sequence[str], keys: Sequence[str]) -> tuple[Node, tuple[str, ...]] | None:
+    """The node that a path leads to in a settled tree, and the keys on the way; None when there is none."""
+    node = root
+    way: list[str] = []
+    for segment, key in zip(segments, keys, strict=True):
+        choice = next((each for each in (segment, key, VALUE if segment else "") if each in node.children), None)
+        if choice is None:
+            if REST in node.children:
+                return node.children[REST], (*way, REST)
+            return None
+        way.append(choice)
+        node = node.children[choice]
+    return node, tuple(way)
