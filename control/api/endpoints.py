@@ -115,6 +115,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         schemas.LIMIT,
         schemas.BEFORE,
         schemas.WHOLE,
+        schemas.OF_ROUTE,
         refuses=(422,),
     ),
     _get("/api/v1/revisions/{number}", reads.revision, "One of them.", schemas.REVISION, refuses=(404, 422)),

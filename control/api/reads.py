@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
@@ -24,6 +25,8 @@ MAX_YAML: Final = 16 * 1024 * 1024
 PAGE: Final = 50
 MOST: Final = 500
 FARTHEST: Final = 1_000_000
+LOOKED_BACK: Final = 5000
+"""Revisions among which those of one route are looked for."""
 
 Json = dict[str, Any]
 
@@ -189,11 +192,16 @@ def _order(request: web.Request) -> Order:
 
 
 async def revisions(request: web.Request) -> web.Response:
-    body.only(request.query, ("limit", "before", "whole"))
+    """`?route=NAME`: only those that changed its share, with that one route; among the newest few thousand."""
+    body.only(request.query, ("limit", "before", "whole", "route"))
     whole = body.flag(request.query, "whole")
     limit = body.bounded(request.query, "limit", MOST) or PAGE
     before = body.whole(request.query["before"], "before") if "before" in request.query else None
-    past = await _past(context(request), limit, before)
+    if "route" in request.query:
+        past = await _past_of(context(request), request.query["route"], limit, before)
+        whole = True
+    else:
+        past = await _past(context(request), limit, before)
     found = [views.revision_view(revision, whole=whole) for revision in past]
     return answer({"revision": context(request).live.revision, "revisions": found})
 
@@ -223,6 +231,21 @@ async def _past(found: Context, limit: int, before: int | None) -> list[Revision
     """From the store, as far back as there is anything; without it, what is still in memory."""
     past = await found.live.past(limit, before)
     return found.live.history(limit, before) if isinstance(past, Refusal) else past
+
+
+async def _past_of(found: Context, name: str, limit: int, before: int | None) -> list[Revision]:
+    """Revisions that changed one route, each with what it did to that route alone."""
+    kept: list[Revision] = []
+    for _ in range(LOOKED_BACK // MOST):
+        page = await _past(found, MOST, before)
+        for each in page:
+            own = tuple(route for route in each.changes.routes if route.name == name)
+            if own:
+                kept.append(replace(each, changes=replace(each.changes, routes=own)))
+        if len(kept) >= limit or len(page) < MOST:
+            break
+        before = page[-1].number
+    return kept[:limit]
 
 
 # -- questions ---------------------------------------------------------------------------------------------------------

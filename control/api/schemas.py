@@ -72,6 +72,7 @@ OFFSET: Final = Parameter("offset", "without the first so many", COUNT | {"maxim
 BEFORE: Final = Parameter("before", "those before this revision", ORDINAL)
 WITH_ROUTES: Final = Parameter("routes", "false: without the routes", TRUTH)
 WITH_RATES: Final = Parameter("rates", "false: without what is measured; such an answer has an ETag", TRUTH)
+OF_ROUTE: Final = Parameter("route", "only revisions that changed this route's share", TEXT)
 SAMPLES: Final = Parameter("samples", "true: also when the counters have been looked at", TRUTH)
 WHOLE: Final = Parameter("whole", "with every route", TRUTH)
 METHOD: Final = Parameter("method", "GET when missing", {"type": "string", "pattern": "^[A-Za-z]{1,20}$"})

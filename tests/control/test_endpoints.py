@@ -167,6 +167,19 @@ async def test_rates_are_told_of_routes_that_have_any(stage: Stage, tmp_path: Pa
     assert 0.001 <= latest[2] <= latest[3] <= 0.005
 
 
+async def test_the_history_of_one_route_is_told_without_the_others(client: Client) -> None:
+    """Newest first; each revision with what it did to this route alone."""
+    for name, weight in (("product", 30), ("GET,POST /v1/products/search", 6), ("product", 40)):
+        body = {"scope": {"route": name}, "weight": weight, "reason": "step"}
+        assert 200 == (await client.post("/api/v1/weights", json=body)).status
+    found = (await (await client.get("/api/v1/revisions?route=product")).json())["revisions"]
+    moves = [(each["revision"], each["routes"][0]["before"], each["routes"][0]["after"]) for each in found]
+    assert ([(4, 30, 40), (2, 25, 30)], True) == (moves[:2], all(len(each["routes"]) == 1 for each in found))
+    newest = (await (await client.get("/api/v1/revisions?route=product&limit=1")).json())["revisions"]
+    assert [4] == [each["revision"] for each in newest]
+    assert [] == (await (await client.get("/api/v1/revisions?route=nobody")).json())["revisions"]
+
+
 async def test_a_preview_tells_what_an_order_would_change_and_changes_nothing(stage: Stage, client: Client) -> None:
     """A cap has its say in it, as it would have in the order itself."""
     body = {"kind": "weight", "scope": {"group": "catalog"}, "weight": 100}
