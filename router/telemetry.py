@@ -67,6 +67,8 @@ class EndpointBlock:
     """A gauge: connections open."""
     CONNECTS: Final = 13
     REQUESTS: Final = 14
+    ANSWERS: Final = 15
+    """Heads of answers: what was asked and is not answered says nothing good yet."""
     SIZE: Final = 16
 
 
