@@ -8,10 +8,8 @@ A file that cannot be written is left alone, and the patch is printed.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,6 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from control.cli_client import Admin, CannotAskError
+from control.cli_files import patch, replace
 from control.cli_output import show, style
 from control.cli_values import DONE, FAILED, UNCONFIRMED
 from control.terminal import Style, percent, plain
@@ -122,7 +121,7 @@ class _Baking:
         if not self.baking.baked:
             return self._told(written=False, why="", cleared=self._lift())
         try:
-            _replace(self.file.path, self.text)
+            replace(self.file.path, self.text)
         except OSError as error:
             why = f"{self.file.path} cannot be written ({error.strerror or error})"
             self._told(written=False, why=why)
@@ -166,7 +165,7 @@ class _Baking:
             "left": [{"route": each.route, "line": each.line, "why": each.why} for each in self.baking.left],
             "temporary": [order["id"] for order in self.left],
             "cleared": list(cleared),
-            "patch": "" if written else _patch(self.file.path, self.file.text, self.text),
+            "patch": "" if written else patch(self.file.path, self.file.text, self.text),
         }
         if why and not self.args.json:
             print(f"strangler: {why}" + ("" if written else "; the patch:"), file=sys.stderr)
@@ -216,26 +215,3 @@ def _leftovers(found: Json) -> Iterator[str]:
         yield f"left alone: {plain(each['route'])} (line {each['line']}): {each['why']}"
     if found["temporary"]:
         yield f"left alone: {', '.join(found['temporary'])}: what ends by itself does not belong into the file"
-
-
-def _patch(path: Path, before: str, after: str) -> str:
-    one, two = (text.splitlines(keepends=True) for text in (before, after))
-    return "".join(difflib.unified_diff(one, two, f"a/{path.name}", f"b/{path.name}"))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Whole or not at all; a link stays one, and the file keeps its mode."""
-    real = path.resolve()
-    if not os.access(real, os.W_OK):
-        raise PermissionError(13, "Permission denied")
-    with tempfile.NamedTemporaryFile("wb", dir=real.parent, prefix=f".{real.name}.", delete=False) as new:
-        made = Path(new.name)
-        try:
-            new.write(text.encode())
-            new.flush()
-            os.fsync(new.fileno())
-            made.chmod(real.stat().st_mode)
-            made.replace(real)
-        except BaseException:
-            made.unlink()
-            raise
