@@ -35,9 +35,7 @@ ROUTES: Final = 5000
 _FIELDS: Final = ("rate", "errors", "p50", "p99")
 _SIDES: Final = len(Side)
 _WIDTH: Final = _SIDES * len(_FIELDS)
-_READ: Final = RouteBlock.IN_FLIGHT
-"""So much of a block is looked at: requests and durations of both sides."""
-_FAILED: Final = (CODE_CLASSES.index("none"), CODE_CLASSES.index("5xx"))
+_FAILED: Final = CODE_CLASSES.index("5xx") * REASON_SLOTS
 _BUCKETS: Final = len(DURATION_BOUNDS) + 1
 
 Counts = tuple[int, ...]
@@ -61,7 +59,7 @@ class Step:
     rate: float
     """A second."""
     errors: float
-    """A second: 5xx, and exchanges that ended before there was a status."""
+    """A second: answers 5xx; on the new side also what a fallback has hidden."""
     p50: float
     """In seconds, like p99."""
     p99: float
@@ -119,7 +117,7 @@ class Series:
 
     def _moved(self, name: str, start: int) -> Counts | None:
         """What a route's counts have risen by since the last look; None: not at all."""
-        slots = self._files.block(start, _READ)
+        slots = self._files.block(start, RouteBlock.SIZE)
         if slots is None:
             return None
         counts, before = _counts(slots), self._last.get(name)
@@ -197,11 +195,12 @@ def _column(ring: array[float] | None, places: Iterable[int], offset: int, field
 def _counts(slots: Sequence[int]) -> Counts:
     """Of each side: requests, errors, and the buckets of the durations."""
     found: list[int] = []
+    hidden = (0, sum(slots[RouteBlock.FALLBACKS : RouteBlock.FALLBACKS + RouteBlock.FALLBACK_SLOTS]))
     for side in Side:
         start = RouteBlock.REQUESTS + side * RouteBlock.SIDE_REQUESTS
-        failed = (slots[start + kind * REASON_SLOTS : start + (kind + 1) * REASON_SLOTS] for kind in _FAILED)
+        failed = sum(slots[start + _FAILED : start + _FAILED + REASON_SLOTS])
         first = RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + 1
-        found += (sum(slots[start : start + RouteBlock.SIDE_REQUESTS]), sum(map(sum, failed)))
+        found += (sum(slots[start : start + RouteBlock.SIDE_REQUESTS]), failed + hidden[side])
         found += slots[first : first + _BUCKETS]
     return tuple(found)
 

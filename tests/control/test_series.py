@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from control.series import ALL, POINTS, STEP, Key, Series, quantile
-from router.telemetry import DURATION_BOUNDS
+from router.telemetry import DURATION_BOUNDS, RouteBlock
 from tests.control.stage import Stage, Worker, many_routes
 
 
@@ -114,6 +114,19 @@ async def test_a_route_that_has_gone_leaves_no_series(stage: Stage) -> None:
     series._blocks = lambda: blocks
     await step(stage, series)
     assert Key("product") not in series._rings
+
+
+async def test_what_a_fallback_hides_is_an_error_of_the_new_side(stage: Stage) -> None:
+    """Legacy's answer counts for legacy; an exchange that ended without a status is nobody's error."""
+    worker = stage.worker()
+    series = watching(stage)
+    await step(stage, series)
+    worker.count("product", side=0, times=10)
+    worker.count("product", side=1, code="none", times=10)
+    worker.counters.slots[stage.live.blocks.routes["product"] + RouteBlock.FALLBACKS + RouteBlock.STATUS_CAUSE] += 10
+    await step(stage, series)
+    found = series.of(Key("product"), 1)
+    assert ([0.0], [1.0]) == (found["legacy"]["errors"], found["new"]["errors"])
 
 
 async def test_a_new_worker_adds_to_the_others(stage: Stage) -> None:
