@@ -79,7 +79,9 @@ def _ratio_gains(family: Ratio, share: float) -> _Gains:
 
 
 def _alternatives(family: Ratio) -> list[float]:
-    return [min(family.tolerated * multiple, family.highest) for multiple in family.multiples]
+    # Who tolerates more than there can be has nobody betting against it, rather than somebody betting for it.
+    highest = max(family.highest, family.tolerated)
+    return [min(family.tolerated * multiple, highest) for multiple in family.multiples]
 
 
 @dataclass(frozen=True, slots=True)
