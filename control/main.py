@@ -29,6 +29,7 @@ from control.adoption import Adoption
 from control.api.access import Access
 from control.api.app import make_app
 from control.api.context import Context
+from control.api.doorway import HEAD_SIZE, IDLE_SECONDS, Doorway
 from control.auth.audit import Audit
 from control.blocks import RegistryError
 from control.channel import WorkerFleet
@@ -164,7 +165,14 @@ async def _serve(
         live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
     context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges, made.progress, made.series)
     app = make_app(context, live.events.tell, access)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_SECONDS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=CLOSE_SECONDS,
+        keepalive_timeout=IDLE_SECONDS,
+        max_line_size=HEAD_SIZE,
+        max_field_size=HEAD_SIZE,
+    )
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # malformed requests are not our errors
     await runner.setup()
     try:
@@ -179,16 +187,23 @@ async def _serve(
                 group.create_task(live.keep_saving(), name="keep-saving"),
                 group.create_task(keep_time(live), name="keep-time"),
             ]
-            await web.SockSite(runner, admin, ssl_context=encryption(options)).start()
+            server = await _doorway(runner).open(admin, encryption(options))
             live.events.tell(EventName.STARTED, pid=os.getpid(), revision=live.revision, admin=options.admin)
             os.write(ready, b"ready\n")
             await stop.wait()
+            server.close()
             await runner.cleanup()
             for task in tasks:
                 task.cancel()
     finally:
         await runner.cleanup()
         live.events.tell(EventName.STOPPED, pid=os.getpid())
+
+
+def _doorway(runner: web.AppRunner) -> Doorway:
+    if runner.server is None:
+        raise RuntimeError("the application has not been set up")
+    return Doorway(runner.server)
 
 
 async def _take(live: Live, sight: Sight, options: Options) -> bool:

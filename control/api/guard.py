@@ -57,6 +57,8 @@ def guard(tell: Callable[..., None]) -> Any:
             for name, value in _HEADERS.items():
                 answer.headers.setdefault(name, value)
             answer.headers["X-Request-Id"] = REQUEST.get()
+            if request.app[ACCESS].required and not _known():
+                answer.force_close()  # strangers keep no place in the door
             if request.app[ACCESS].tls:
                 answer.headers["Strict-Transport-Security"] = "max-age=31536000"
         return answer
@@ -110,6 +112,12 @@ async def _admitted(request: web.Request, handler: Handler) -> web.StreamRespons
     body.READ.set(data)
     who = principal.name or body.actor(request)
     return await request.app[ANSWERS].once(key, who, request, data, lambda: handler(request))
+
+
+def _known() -> bool:
+    """Has whoever asks shown a token, or a session of one?"""
+    who = PRINCIPAL.get()
+    return who is not None and bool(who.name)
 
 
 def _endpoint(request: web.Request) -> Endpoint | None:

@@ -151,6 +151,13 @@ async def test_a_token_for_metrics_reads_metrics_and_nothing_else(house: House) 
     await house.ask("GET", "/api/v1/status", 403, **house.bearer(Role.METRICS))
 
 
+async def test_strangers_keep_no_connection(house: House) -> None:
+    """Whoever has no token asks and goes, so that they do not stand in the way of those who have one."""
+    stranger = await house.client.get("/livez")
+    known = await house.client.get("/api/v1/status", headers=house.bearer(Role.VIEWER))
+    assert ("close", None) == (stranger.headers.get("Connection"), known.headers.get("Connection"))
+
+
 async def test_a_revoked_token_is_worth_nothing_from_the_next_request_on(house: House) -> None:
     """Without a restart, and its sessions end with it."""
     page = await house.log_in(Role.VIEWER)
