@@ -152,13 +152,13 @@ def explain(
 def endings(node: Node[int], segments: list[bytes], index: int = 0) -> Iterator[Mapping[bytes, int]]:
     """Every ending whose path fits, closest first: `match.walk` without its last question, the method."""
     if index == len(segments):
-        if node.leaf is not None:
-            yield node.leaf
+        if (ends := node.ends()) is not None:
+            yield ends
         return
     segment = segments[index]
     if node.literals is not None and (child := node.literals.get(segment)) is not None:
         yield from endings(child, segments, index + 1)
-    for _, regex, partial in node.partials:
+    for _, regex, partial in node.partials or ():
         if regex.fullmatch(segment):
             yield from endings(partial, segments, index + 1)
     if segment and node.parameter is not None:

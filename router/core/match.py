@@ -20,7 +20,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from router.core.model import Route, SlashRule
 from router.core.template import Literal, Partial, Rest, Segment, parse_template
@@ -28,21 +28,31 @@ from router.core.template import Literal, Partial, Rest, Segment, parse_template
 T = TypeVar("T")
 
 ANY_METHOD = b""
+_METHODS: Final[dict[bytes, bytes]] = {}
+"""One object for each method that routes name, which stays close to the processor."""
 
 
 class Node(Generic[T]):
-    """One position in the tree.  `dynamic` tells whether a request may have to come back here."""
+    """One position in the tree.
 
-    __slots__ = ("dynamic", "leaf", "literals", "parameter", "partials", "rest")
+    With many routes a walk spends its time waiting for memory, so a node has nothing that it does not need: None
+    instead of empty collections, and no collection for the one method that most endings have.
+    """
+
+    __slots__ = ("dynamic", "leaf", "literals", "only_method", "only_value", "parameter", "partials", "rest")
 
     def __init__(self) -> None:
-        self.literals: dict[bytes, Node[T]] | None = None
-        """None instead of empty: most nodes have none, and a look-up there would only cost time."""
-        self.partials: list[tuple[Partial, re.Pattern[bytes], Node[T]]] = []
-        self.parameter: Node[T] | None = None
-        self.rest: dict[bytes, T] | None = None
-        self.leaf: dict[bytes, T] | None = None
         self.dynamic = False
+        """A request may have to come back here."""
+        self.literals: dict[bytes, Node[T]] | None = None
+        self.parameter: Node[T] | None = None
+        self.only_method: bytes | None = None
+        """The method of the one route that ends here, whose value is `only_value`."""
+        self.only_value: T | None = None
+        self.leaf: dict[bytes, T] | None = None
+        """By method, where several routes end here, or one with several methods."""
+        self.rest: dict[bytes, T] | None = None
+        self.partials: list[tuple[Partial, re.Pattern[bytes], Node[T]]] | None = None
 
     def child(self, segment: Segment) -> Node[T]:
         """The node behind a literal, partial or parameter, made when it is not there yet."""
@@ -61,23 +71,34 @@ class Node(Generic[T]):
                 return self.parameter
 
     def _partial_child(self, segment: Partial) -> Node[T]:
-        for known, _, existing in self.partials:
+        partials = self.partials or []
+        for known, _, existing in partials:
             if known == segment:
                 return existing
         node: Node[T] = Node()
-        self.partials.append((segment, segment.regex(), node))
-        self.partials.sort(key=lambda entry: (entry[0].rank, entry[0].pieces))
+        partials.append((segment, segment.regex(), node))
+        partials.sort(key=lambda entry: (entry[0].rank, entry[0].pieces))
+        self.partials = partials
         return node
 
-    def ending(self, last: Segment) -> dict[bytes, T]:
-        """Where the routes that end here with this last segment are kept, by method."""
+    def end(self, last: Segment, methods: Iterable[bytes], value: T) -> None:
+        """Let a route end behind this last segment."""
         if isinstance(last, Rest):
             self.dynamic = True
-            self.rest = {} if self.rest is None else self.rest
-            return self.rest
+            self.rest = (self.rest or {}) | dict.fromkeys(methods, value)
+            return
         node = self.child(last)
-        node.leaf = {} if node.leaf is None else node.leaf
-        return node.leaf
+        ends = dict(node.ends() or {}) | dict.fromkeys(methods, value)
+        if len(ends) == 1:
+            ((node.only_method, node.only_value),) = ends.items()
+        else:
+            node.leaf, node.only_method, node.only_value = ends, None, None
+
+    def ends(self) -> Mapping[bytes, T] | None:
+        """The values of the routes that end here, by method; None where none does."""
+        if self.only_method is not None and self.only_value is not None:
+            return {self.only_method: self.only_value}
+        return self.leaf
 
 
 class Matcher(Generic[T]):
@@ -96,9 +117,7 @@ class Matcher(Generic[T]):
             node = root
             for segment in segments[:-1]:
                 node = node.child(segment)
-            ending = node.ending(segments[-1])
-            for method in methods(route):
-                ending[method] = value
+            node.end(segments[-1], methods(route), value)
 
     def find(self, host: bytes, segments: list[bytes], method: bytes, also: bytes | None = None) -> T | None:
         """The route's value for a lower-case host without port and the segments of a normalised path.
@@ -126,9 +145,12 @@ def walk(node: Node[T], segments: list[bytes], index: int, count: int, method: b
             continue
         if child is not None and (found := walk(child, segments, index, count, method, also)) is not None:
             return found
-        for _, regex, partial in node.partials:
-            if regex.fullmatch(segment) and (found := walk(partial, segments, index, count, method, also)) is not None:
-                return found
+        if node.partials is not None:
+            for _, regex, partial in node.partials:
+                if regex.fullmatch(segment):
+                    found = walk(partial, segments, index, count, method, also)
+                    if found is not None:
+                        return found
         if node.rest is None:
             if node.parameter is None or not segment:
                 return None
@@ -139,6 +161,10 @@ def walk(node: Node[T], segments: list[bytes], index: int, count: int, method: b
             if found is not None:
                 return found
         return allowed(node.rest, method, also) if segment or index < count else None
+    only = node.only_method
+    if only is not None:
+        # Written out: a set of three would be built for each request.
+        return node.only_value if only == method or not only or (also is not None and only == also) else None
     return None if node.leaf is None else allowed(node.leaf, method, also)
 
 
@@ -161,7 +187,7 @@ def shapes(route: Route) -> Iterable[tuple[Segment, ...]]:
 
 def methods(route: Route) -> tuple[bytes, ...]:
     """The methods a route names, as the tree keys them."""
-    return tuple(method.encode() for method in route.methods) or (ANY_METHOD,)
+    return tuple(_METHODS.setdefault(name, name) for name in map(str.encode, route.methods)) or (ANY_METHOD,)
 
 
 def conflicts(routes: Sequence[Route]) -> list[tuple[int, int, str]]:

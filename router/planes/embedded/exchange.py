@@ -46,6 +46,8 @@ _LEGACY: Final = Side.LEGACY
 _NEW: Final = Side.NEW
 _WEIGHT: Final = Reason.WEIGHT
 _ANY: Final = ("GET",)
+_LEGACY_LABEL: Final = b"X-Strangler-Side: legacy"
+_NEW_LABEL: Final = b"X-Strangler-Side: new"
 
 _IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
 _SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
@@ -204,7 +206,7 @@ class Exchange:
             if request.method == _OPTIONS and self._preflight_for() is not None:
                 drawn = PREFLIGHT
             elif (found := self._subject(entry)) is not None:
-                drawn = bucket(found, entry.seed)
+                drawn = bucket(found, entry.handling.seed)
             self.drawn = drawn
         side, reason = decide(share, live, snapshot.causes[index], override, drawn)
         if entry.tripped and reason is _WEIGHT and side is _NEW:
@@ -226,11 +228,11 @@ class Exchange:
             return None
         if wanted == b"legacy":
             return _LEGACY
-        return _NEW if wanted == b"new" and entry.destinations[_NEW] is not None else None
+        return _NEW if wanted == b"new" and entry.handling.destinations[_NEW] is not None else None
 
     def _subject(self, entry: RouteEntry) -> bytes | None:
         request = self.request
-        found = subject(entry.chain, request.named, self._client.subject_address(request), self.request_id)
+        found = subject(entry.handling.chain, request.named, self._client.subject_address(request), self.request_id)
         return None if found is None else found[0]
 
     # ------------------------------------------------------------------ a connection
@@ -238,9 +240,9 @@ class Exchange:
     def _dispatch(self) -> None:
         """Take an idle connection or wait for one."""
         entry = self.entry
-        destination = entry.destinations[1 if self.on_new else 0]
+        destination = entry.handling.destinations[1 if self.on_new else 0]
         if destination is None:  # never: without a new side the share is 0
-            destination = entry.destinations[0]
+            destination = entry.handling.destinations[0]
         plane = self.plane
         pools = destination.only
         placing = self.snapshot.placing(entry) if self.snapshot.unlisted_placing is not None else None
@@ -261,7 +263,7 @@ class Exchange:
             self.connected(connection, fresh=False)
         elif pool.wait(self):
             client = self._client
-            client.wait_until(plane.wheel.now + entry.connect_timeout + 0.2)
+            client.wait_until(plane.wheel.now + entry.handling.connect_timeout + 0.2)
         else:
             self.failed(Stage.OVERLOAD)
 
@@ -269,7 +271,7 @@ class Exchange:
         """The endpoints of this subject's site; None when the new side has none for it, and legacy is asked instead."""
         key = self._subject(self.entry) or self.request_id
         held = self.snapshot.held_sites
-        site, moved = place_at_site(self.side, placing, key, self.entry.site_seed, held)
+        site, moved = place_at_site(self.side, placing, key, self.entry.handling.site_seed, held)
         if moved is not None:
             self._move_to(_LEGACY, int(moved))
             return None
@@ -331,7 +333,7 @@ class Exchange:
         client = self._client
         limits = self.snapshot.settings.limits
         if self.request_done:
-            client.wait_until(plane.wheel.now + self.entry.head_timeout)
+            client.wait_until(plane.wheel.now + self.entry.handling.head_timeout)
         else:
             client.wait_until(plane.wheel.now + limits.body_stall)
             client.resume_reading()
@@ -359,7 +361,7 @@ class Exchange:
         if done:
             self.request_done = True
             if self._answer is None and self._connection is not None:
-                self._client.wait_until(self.plane.wheel.now + self.entry.head_timeout)
+                self._client.wait_until(self.plane.wheel.now + self.entry.handling.head_timeout)
         elif self._answer is None and self._connection is not None:
             self._client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.body_stall)
         return surplus
@@ -465,13 +467,13 @@ class Exchange:
         """1xx goes to HTTP/1.1 clients only (RFC 9110 section 15.2)."""
         if self.request.minor:
             self._client.transport.write(b"\r\n".join((answer.status_line, *answer.lines, b"", b"")))
-        self._client.wait_until(self.plane.wheel.now + self.entry.head_timeout)
+        self._client.wait_until(self.plane.wheel.now + self.entry.handling.head_timeout)
 
     def _final_head(self, answer: Answer, rest: bytes) -> None:
         entry = self.entry
         if answer.status >= 500 or self._trial:
             self._judge_answer(answer.status)
-        if self.on_new and answer.status in entry.fallback_statuses and self._fall_back_from(answer, rest):
+        if self.on_new and answer.status in entry.handling.fallback_statuses and self._fall_back_from(answer, rest):
             return
         if self._held is not None:
             self._drop_held()
@@ -485,8 +487,9 @@ class Exchange:
         self._frame_answer(answer, lines)
         if not answer.dated:
             lines.append(plane.date_line)
-        if entry.shown or self.shown:
-            lines.append(entry.new_label if self.on_new else entry.legacy_label)
+        if entry.handling.shown or self.shown:
+            lines.append(_NEW_LABEL if self.on_new else _LEGACY_LABEL)
+            lines.append(entry.label)
         lines.append(b"X-Request-Id: " + self.request_id)
         self._say_how_it_ends(lines)
         lines.append(b"")
@@ -501,7 +504,7 @@ class Exchange:
             self._answer_reader = ChunkedReader(self.snapshot.settings.limits)
         client.transport.write(b"\r\n".join(lines))
         self._forget_body()
-        client.wait_until(plane.wheel.now + entry.idle_timeout)
+        client.wait_until(plane.wheel.now + entry.handling.idle_timeout)
         if length == 0:
             self._complete(rest)
         elif rest:
@@ -554,7 +557,7 @@ class Exchange:
 
     def _answer_body(self, data: bytes) -> None:
         client = self._client
-        client.wait_until(self.plane.wheel.now + self.entry.idle_timeout)
+        client.wait_until(self.plane.wheel.now + self.entry.handling.idle_timeout)
         if self._answer_reader is not None:
             self._chunked_answer(self._answer_reader, data)
             return
@@ -604,7 +607,7 @@ class Exchange:
         if self.tunnel:
             self._tunnel_moved()
         else:
-            self._client.wait_until(self.plane.wheel.now + self.entry.idle_timeout)
+            self._client.wait_until(self.plane.wheel.now + self.entry.handling.idle_timeout)
 
     def _complete(self, surplus: bytes) -> None:
         """The answer is whole.  The connection is fit for another exchange only if the request was sent whole too."""
@@ -736,14 +739,14 @@ class Exchange:
         what = Try(
             side=self.side,
             tries=self._tries,
-            repeatable=self.request.method in IDEMPOTENT or self.entry.idempotent,
+            repeatable=self.request.method in IDEMPOTENT or self.entry.handling.idempotent,
             replayable=self._replayable,
             delivered=self._sent,
             answered=answered,
             stale=bool(stale),
             in_budget=self._repeating or self.plane.in_budget(),
             other_endpoint=self._other_endpoint(),
-            fallback=self.entry.fallback,
+            fallback=self.entry.handling.fallback,
         )
         if not what.stale and stage is not Stage.OVERLOAD:
             self._judge_failure()
@@ -779,7 +782,7 @@ class Exchange:
         pool = self._pool
         if pool is None:
             return False
-        destination = self.entry.destinations[1 if self.on_new else 0]
+        destination = self.entry.handling.destinations[1 if self.on_new else 0]
         tried = self._tried = (*self._tried, pool)
         if destination is None:
             return False
@@ -802,7 +805,7 @@ class Exchange:
             # What else is idle there is probably as dead: ask for a connection of its own.
             self._tries += 1
             if pool.wait(self):
-                self._client.wait_until(plane.wheel.now + self.entry.connect_timeout + 0.2)
+                self._client.wait_until(plane.wheel.now + self.entry.handling.connect_timeout + 0.2)
             else:
                 self.failed(Stage.OVERLOAD)
             return
@@ -827,11 +830,11 @@ class Exchange:
         what = Try(
             side=self.side,
             tries=self._tries,
-            repeatable=self.request.method in IDEMPOTENT or self.entry.idempotent,
+            repeatable=self.request.method in IDEMPOTENT or self.entry.handling.idempotent,
             replayable=self._replayable and self.request_done,
             delivered=True,
             in_budget=self._repeating or self.plane.in_budget(),
-            fallback=self.entry.fallback,
+            fallback=self.entry.handling.fallback,
         )
         if after_status(answer.status, what) is not Next.FALLBACK:
             if after_status(answer.status, replace(what, in_budget=True)) is Next.FALLBACK:
@@ -921,7 +924,7 @@ class Exchange:
             self.request_id,
             request.method,
             request.target,
-            entry.name,
+            entry.label,
             on_new,
             self.reason,
             self.drawn,
@@ -947,7 +950,7 @@ class Exchange:
 
     def exposed_label(self) -> bytes:
         """The lines that name side and route."""
-        return self.entry.new_label if self.on_new else self.entry.legacy_label
+        return (_NEW_LABEL if self.on_new else _LEGACY_LABEL) + b"\r\n" + self.entry.label
 
     @property
     def side(self) -> Side:
@@ -958,7 +961,7 @@ class Exchange:
     def shown(self) -> bool:
         """Is the client told which side answered?"""
         entry = self.entry
-        return entry.shown or (entry.shown_to_trusted and self._client.trusted)
+        return entry.handling.shown or (entry.handling.shown_to_trusted and self._client.trusted)
 
     @property
     def client_address(self) -> str:

@@ -11,11 +11,11 @@ from dataclasses import asdict, replace
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from router.core.hold import Hold, laid_over
 from router.core.match import Matcher
-from router.core.model import UNLISTED, Expose, Fallback, Limits, Route, Side
+from router.core.model import UNLISTED, Expose, Fallback, Limits, Route
 from router.core.orders import Cause
 from router.core.places import Filling, Placing
 from router.core.split import SITE_SALT, header_names, links, seed_of
@@ -36,24 +36,17 @@ def enforced(limits: Limits) -> Limits:
 
 
 _ENDLESS = 2**62
+LABEL: Final = b"X-Strangler-Route: "
 
 
 @final
-class RouteEntry:
-    """One route, ready for the hot path.  Never changed once built, but for its breaker."""
+class Handling:
+    """How requests are handled, whichever route they are of: what routes with the same settings share.
 
-    tripped: bool = False
-    """Its breaker has pulled it to legacy."""
-    breaker: RouteBreaker | None = None
-    """Made by the first failure of the new side."""
+    A table of thousands of routes has a few of these, so they stay close to the processor.
+    """
 
-    def __init__(
-        self, route: Route, block: int, index: int, destinations: tuple[Destination, Destination | None]
-    ) -> None:
-        self.route = route
-        self.name = route.name
-        self.block = block
-        self.index = index
+    def __init__(self, route: Route, destinations: tuple[Destination, Destination | None]) -> None:
         self.destinations = destinations
         """By side; None where no new service exists."""
         self.chain = links(route.subject)
@@ -67,12 +60,37 @@ class RouteEntry:
         self.idempotent = route.idempotent
         self.shown: bool = route.expose is Expose.ALWAYS
         self.shown_to_trusted: bool = route.expose is not Expose.NEVER
+
+
+def handling_key(route: Route) -> tuple[object, ...]:
+    """Routes for which this is equal share their handling."""
+    return (
+        route.legacy, route.new, route.subject, route.seed, route.timeouts, route.fallback, route.idempotent,
+        route.expose,
+    )  # fmt: skip
+
+
+@final
+class RouteEntry:
+    """One route, ready for the hot path.  Never changed once built, but for its breaker.
+
+    Small on purpose, and what every request needs comes first: with many routes each of them has to come from far away
+    in memory.
+    """
+
+    def __init__(self, route: Route, block: int, index: int, handling: Handling) -> None:
+        self.index = index
+        self.block = block
+        self.handling = handling
+        self.label = LABEL + route.name.encode()
+        """The line that tells a client the route's name."""
         self.unlisted = index < 0
-        self.legacy_label, self.new_label = (
-            b"X-Strangler-Side: %b\r\nX-Strangler-Route: %b" % (side.label.encode(), route.name.encode())
-            for side in Side
-        )
-        """The lines that tell a client who answered."""
+        self.tripped = False
+        """Its breaker has pulled it to legacy."""
+        self.breaker: RouteBreaker | None = None
+        """Made by the first failure of the new side."""
+        self.name = route.name
+        self.route = route
 
 
 @final
@@ -206,8 +224,7 @@ class Receiver:
         self._building: Snapshot | None = None
         self._digest = blake2b(digest_size=16)
         self._destinations: dict[str, Destination] = {}
-        self._pairs: dict[tuple[str, str | None], tuple[Destination, Destination | None]] = {}
-        """Routes with the same two upstreams share one pair."""
+        self._handlings: dict[tuple[object, ...], Handling] = {}
         self.slots = 0
         """How many counter slots the snapshot being taken needs."""
 
@@ -235,7 +252,7 @@ class Receiver:
         self._building = Snapshot(message["revision"])
         self._digest = blake2b(digest_size=16)
         self._destinations = {}
-        self._pairs = {}
+        self._handlings = {}
         self.slots = message["slots"]
 
     def _part(self, operation: str, message: dict[str, Any], line: bytes, building: Snapshot) -> Snapshot | None:
@@ -269,17 +286,24 @@ class Receiver:
         nobody = Route(
             name=UNLISTED, path="/", legacy=settings.legacy, timeouts=settings.timeouts, expose=settings.expose
         )
-        building.unlisted = RouteEntry(nobody, settings.unlisted_block, -1, (self._destinations[settings.legacy], None))
+        building.unlisted = RouteEntry(nobody, settings.unlisted_block, -1, self._handling(nobody))
 
     def _route(self, row: dict[str, Any], building: Snapshot) -> None:
         route, block = route_from_row(row)
-        new = self._destinations[route.new] if route.new else None
-        pair = self._pairs.setdefault((route.legacy, route.new), (self._destinations[route.legacy], new))
-        entry = RouteEntry(route, block, len(building.entries), pair)
+        handling = self._handling(route)
+        entry = RouteEntry(route, block, len(building.entries), handling)
         building.entries.append(entry)
         building.by_name[route.name] = entry
         building.matcher.add(route, entry)
-        building.subject_names |= header_names(entry.chain)
+        building.subject_names |= header_names(handling.chain)
+
+    def _handling(self, route: Route) -> Handling:
+        key = handling_key(route)
+        found = self._handlings.get(key)
+        if found is None:
+            new = self._destinations[route.new] if route.new else None
+            found = self._handlings[key] = Handling(route, (self._destinations[route.legacy], new))
+        return found
 
     def _commit(self, message: dict[str, Any], building: Snapshot) -> Snapshot:
         if not len(building.entries) == len(building.shares) == len(building.causes):

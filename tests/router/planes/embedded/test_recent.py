@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from router.planes.embedded.recent import LONGEST_TARGET, MOST_FOUND, Recent
+from router.planes.embedded.snapshot import LABEL
 from tests.router.planes.embedded.stage import OK, Stage
 
 
@@ -34,7 +35,8 @@ def test_a_request_without_a_route_has_no_share(stage: Stage) -> None:
 
 
 def put(ring: Recent, name: str, target: bytes = b"/") -> None:
-    ring.put(name.encode(), b"GET", target, "r", True, 0, 123, 250_000, 7, "new http://h:1", 200, 1.0, 0.5, False)
+    label = LABEL + b"r"
+    ring.put(name.encode(), b"GET", target, label, True, 0, 123, 250_000, 7, "new http://h:1", 200, 1.0, 0.5, False)
 
 
 def test_the_oldest_is_forgotten() -> None:

@@ -91,9 +91,9 @@ def test_a_route_travels_with_everything_it_says() -> None:
 def test_a_route_without_a_new_side_has_one_destination() -> None:
     """Where no new service exists yet."""
     snapshot = made(table(Route("api", "/api", "old", seed="api")))
-    old, new = snapshot.entries[0].destinations
+    old, new = snapshot.entries[0].handling.destinations
     assert ("old", None) == (old.name, new)
-    assert (old, None) == snapshot.unlisted.destinations
+    assert (old, None) == snapshot.unlisted.handling.destinations
 
 
 def test_zero_is_no_limit() -> None:
@@ -309,7 +309,7 @@ def test_upstreams_become_destinations_by_site() -> None:
     """With the shares of the sites beside them."""
     upstreams = {"old": Upstream("old", {"": (OLD,)}), "new": Upstream("new", {"here": (NEW,), "there": (NEW_TOO,)})}
     snapshot = made(Table("old", upstreams, (route(),)))
-    old, new = snapshot.entries[0].destinations
+    old, new = snapshot.entries[0].handling.destinations
     assert new is not None
     assert ([""], ["here", "there"]) == (list(old.sites), list(new.sites))
     assert PPM == sum(share for _, share in new.spread)
