@@ -68,6 +68,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         from control.cli_token import token  # noqa: PLC0415 - needs a file and nobody else
 
         return token(args)
+    if args.command == "discover" and args.source != "live":
+        from control.cli_discover import discover  # noqa: PLC0415 - reads files, and speaks to nobody
+
+        return discover(args)
     from control.cli_commands import perform  # noqa: PLC0415 - `run` and `check` speak to nobody
 
     return perform(args)
@@ -127,6 +131,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_router(commands)
     _add_tokens(commands)
     _add_reading(commands)
+    _add_discover(commands)
     _add_orders(commands)
     return parser
 
@@ -215,6 +220,52 @@ def _add_reading(commands: Commands) -> None:
     bake.add_argument("file", nargs="?", help="(default: the file that the router watches)")
     bake.add_argument("--patch", action="store_true", help="write nothing, print the patch")
     _command(commands, "watch", "what happens, as it happens; Ctrl-C ends it")
+
+
+def _add_discover(commands: Commands) -> None:
+    what = "a draft routes.yaml from OpenAPI documents, access logs, or what no route lists yet"
+    sources = commands.add_parser("discover", help=what, description=what).add_subparsers(
+        dest="source", metavar="openapi|access-log|live", required=True
+    )
+    openapi = sources.add_parser("openapi", help="what documents say (2.0, 3.0, 3.1; JSON or YAML)")
+    openapi.add_argument("documents", nargs="+", metavar="FILE")
+    openapi.add_argument(
+        "--access-log", dest="logs", action="append", default=[], metavar="FILE", help="and what is used"
+    )
+    log = sources.add_parser("access-log", help="what is asked for, by the logs of a proxy or server")
+    log.add_argument("logs", nargs="+", metavar="FILE", help="also gzipped; `-` reads standard input")
+    live = sources.add_parser("live", help="what the running router is asked for and lists nowhere")
+    usual = os.environ.get("STRANGLER_ADMIN") or ADMIN
+    live.add_argument("--admin", default=usual, type=values.admin, metavar="URL", help="(default: %(default)s)")
+    for parser in (log, live):
+        parser.add_argument(
+            "--openapi", dest="documents", action="append", default=[], metavar="FILE", help="and what is documented"
+        )
+    for parser in (openapi, log):
+        parser.add_argument(
+            "--format", default="", choices=values.LOG_FORMATS, help="of the lines (default: recognised)"
+        )
+    for parser in (openapi, log, live):
+        _discovered(parser)
+
+
+def _discovered(parser: argparse.ArgumentParser) -> None:
+    """What becomes of it."""
+    parser.add_argument(
+        "--base", metavar="PATH", help="in front of documented paths, instead of what a document declares"
+    )
+    parser.add_argument("--host", type=values.host, help="routes for this host, and only its lines of the log")
+    parser.add_argument("--by", default="", choices=("tag", "prefix", "none"), help="groups (default: what says more)")
+    parser.add_argument(
+        "--legacy", default="http://127.0.0.1:9001", type=values.endpoint, metavar="URL", help="(default: %(default)s)"
+    )
+    into = parser.add_mutually_exclusive_group()
+    into.add_argument("--output", default="", metavar="FILE", help="a new file, instead of standard output")
+    into.add_argument(
+        "--merge", default="", metavar="ROUTES_YAML", help="adds what this file lacks, and changes no line"
+    )
+    parser.add_argument("--patch", action="store_true", help="with --merge: write nothing, print the patch")
+    parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_orders(commands: Commands) -> None:

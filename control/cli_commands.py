@@ -67,6 +67,12 @@ def _bake(args: argparse.Namespace, admin: Admin) -> int:
     return bake(args, admin)
 
 
+def _discover(args: argparse.Namespace, admin: Admin) -> int:
+    from control.cli_discover import discover  # noqa: PLC0415 - as above
+
+    return discover(args, admin)
+
+
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
@@ -161,5 +167,6 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Admin], int]]] = {
     "confirm": cli_orders.confirm,
     "restore": cli_orders.restore,
     "bake": _bake,
+    "discover": _discover,
     "watch": watch,
 }

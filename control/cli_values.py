@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from router.core.safety import Rule
 from router.core.units import PERCENT_HELP, read_duration, read_percent
+from router.core.values import read_endpoint, valid_host
 
 Json = dict[str, Any]
 
@@ -18,6 +19,8 @@ UNCONFIRMED: Final = 3
 
 MAX_EASING: Final = 600.0
 """Seconds that a graded rollback may take."""
+LOG_FORMATS: Final = ("combined", "json", "envoy", "alb", "haproxy", "nginx-proxy-manager")
+"""What --format takes (`discovery.core.lines`)."""
 RULES: Final = (*(rule.value for rule in Rule), "mass-removal")
 """What --override takes."""
 
@@ -114,3 +117,18 @@ def parse_url(url: str) -> SplitResult:
     if not fine or place.query or place.fragment or place.username is not None:
         raise ValueError(f"{url!r} is no admin address; write one such as http://127.0.0.1:8081")
     return place
+
+
+def endpoint(text: str) -> str:
+    """`http://host:port`."""
+    found = read_endpoint(text)
+    if isinstance(found, str):
+        raise argparse.ArgumentTypeError(f"{text!r} {found}; write http://host:port")
+    return text
+
+
+def host(text: str) -> str:
+    """In lower case."""
+    if not valid_host(text.lower()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a host; write one such as shop.example.com, without a port")
+    return text.lower()

@@ -164,6 +164,7 @@ async def _serve(
     if group_may_write(options.config):
         live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
     context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges, made.progress, made.series)
+    context.access_log = options.access_log
     app = make_app(context, live.events.tell, access)
     runner = web.AppRunner(
         app,

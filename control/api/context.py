@@ -41,6 +41,8 @@ class Context:
     """None: nobody remembers how the migration went; the present is told all the same."""
     series: Series | None = None
     """None: nobody looks at the last hour."""
+    access_log: str = ""
+    """Where the workers write it: a path, `-` for standard output, empty for nowhere."""
     listeners: int = 0
     """Open event streams."""
     was_ready: bool = False

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from control.api import login, openapi, page, progress, reads, schemas, schemas_progress, series, stream, writes
+from control.api import (
+    login,
+    openapi,
+    page,
+    progress,
+    reads,
+    schemas,
+    schemas_progress,
+    series,
+    stream,
+    unlisted,
+    writes,
+)
 from control.api.endpoint import EVENTS, YAML, Endpoint, Handler, Json
 from control.api.schemas import Parameter
 from control.auth.roles import Role
@@ -216,6 +228,13 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         schemas_progress.SEVERAL_GROUPS,
         schemas_progress.NUMBER_OF_POINTS,
         refuses=(422, 503),
+    ),
+    _get(
+        "/api/v1/unlisted",
+        unlisted.unlisted,
+        "What was asked for lately that no route lists.",
+        schemas.UNLISTED,
+        refuses=(409, 503),
     ),
     _get(
         "/api/v1/events",

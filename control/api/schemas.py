@@ -215,6 +215,16 @@ EXPLANATION: Final = {
     ]
 }
 """Of a request as it would go now, or of exchanges that are over."""
+UNLISTED: Final = answer(
+    {
+        "requests": many(answer({"method": TEXT, "path": TEXT, "status": COUNT, "count": ORDINAL})),
+        "more": COUNT,
+        "since": maybe(TEXT),
+        "until": maybe(TEXT),
+        "lines": COUNT,
+        "whole": TRUTH,
+    }
+)
 CHECKED: Final = answer({"ok": {"const": True}, "routes": COUNT, "notes": many(TEXT)})
 LIVE: Final = answer({"status": {"const": "ok"}})
 READY: Final = answer({"ready": TRUTH})

@@ -223,7 +223,8 @@ def rate(per_second: float) -> str:
     for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
         if per_second * seconds >= 0.95:
             return f"{per_second * seconds:,.1f}/{unit}"
-    return f"{per_second * 86_400:,.1f}/day"
+    a_day = per_second * 86_400
+    return f"{a_day:,.1f}/day" if a_day >= 0.95 else "less than one a day"
 
 
 def duration(seconds: float | None) -> str:
