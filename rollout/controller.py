@@ -302,7 +302,7 @@ class Controller:
             reading,
             route=run.route,
             share=facts.share,
-            revision=self._platform.revision_of_share(run.route),
+            revision=facts.revision,
             settled=facts.confirmed,
             limits=run.limits,
             at=turn.at,
@@ -368,9 +368,10 @@ class Controller:
 
     def _act(self, turn: _Turn) -> None:
         """What is wanted and may be done now is begun; the answers come with a later turn."""
+        busy = self._acting.keys() | {route for route, _ in self._answers}  # an answer that is there is heard first
         for route, run in self.runs.items():
             command = run.pending
-            if command is None or run.over or route in self._acting or turn.at < run.retry:
+            if command is None or run.over or route in busy or turn.at < run.retry:
                 continue
             if command.act is Act.WEIGHT and not self._record.has(route):
                 continue

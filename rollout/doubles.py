@@ -80,17 +80,15 @@ class MemoryPlatform:
         order = self.orders.get(run.route, "")
         share = self.shares.get(run.route)
         if share is None:
-            return Facts(0, "", "", confirmed=True, fingerprint="")
-        return Facts(share, order, order, confirmed=True, fingerprint=self.fingerprint, frozen=self.frozen)
-
-    def revision_of_share(self, route: str) -> int:
-        return self.revisions.get(route, 0)
+            return Facts(0, "", "", 0, confirmed=True, fingerprint="")
+        revision = self.revisions.get(run.route, 0)
+        return Facts(share, order, order, revision, confirmed=True, fingerprint=self.fingerprint, frozen=self.frozen)
 
     async def order(self, command: Command) -> Ordered | Refused:
         if self.refusing and command.act is Act.WEIGHT:
             return Refused(command.id, self.refusing, 60.0)
-        if (done := self.done(command)) is not None:
-            return done
+        if command.revision and command.revision != self.revisions.get(command.route, 0):
+            return Refused(command.id, "the share has changed meanwhile", 0.0)
         share = 0 if command.act is Act.ROLLBACK else command.share
         prefix = "R" if command.act is Act.ROLLBACK else "W"
         self.set(command.route, share, f"{prefix}-{self.revision + 1}")

@@ -91,9 +91,6 @@ class Platform(Protocol):
         `harm`, `seen`, `clients`, `sample` and `armed` are the controller's own affair.
         """
 
-    def revision_of_share(self, route: str) -> int:
-        """The revision with which the share of this route last changed."""
-
     async def order(self, command: Command) -> Ordered | Refused:
         """Does a command, through the safety rules, and waits a bounded time for the workers."""
 

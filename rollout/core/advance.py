@@ -107,11 +107,12 @@ def advance(run: Run, event: Event, at: float) -> Advance:
 # ------------------------------------------------------------------------------------------------ commands
 
 
-def _command(run: Run, act: Act, why: str, share: int = 0) -> Run:
+def _command(run: Run, act: Act, why: str, share: int = 0, revision: int = 0) -> Run:
     """The run with a command to be done; it takes the place of any other."""
     number = run.commands + 1
     name = f"{run.name}.{number}"
-    return replace(run, pending=Command(name, act, run.route, f"{why} [{name}]", share), commands=number, retry=0.0)
+    command = Command(name, act, run.route, f"{why} [{name}]", share, revision)
+    return replace(run, pending=command, commands=number, retry=0.0)
 
 
 def _ordered(run: Run, event: Ordered, at: float) -> Advance:
@@ -293,7 +294,8 @@ def _raising(run: Run, facts: Facts, at: float) -> Advance:
     if step.share > facts.share and (waits := _in_the_way(run, facts)):
         return _wait(run, waits)
     why = f"rollout {run.name}, plan {run.plan.name}: step {run.step + 1} of {len(run.steps)}"
-    return Advance(replace(_command(run, Act.WEIGHT, f"{why}, {step_name(step)}", step.share), waits=()))
+    run = _command(run, Act.WEIGHT, f"{why}, {step_name(step)}", step.share, facts.revision)
+    return Advance(replace(run, waits=()))
 
 
 def _confirmed(run: Run, at: float) -> Advance:

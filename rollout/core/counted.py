@@ -139,8 +139,9 @@ def limits_of(durations: Sequence[int]) -> tuple[int, ...]:
     total = sum(durations)
     if total < LEAST_KNOWN:
         return ()
-    found, sums, so_far = [], list(durations), 0
-    for number, count in enumerate(sums):
+    found: list[int] = []
+    so_far = 0
+    for number, count in enumerate(durations):
         so_far += count
         while len(found) < len(QUANTILES) and so_far >= QUANTILES[len(found)] * total:
             found.append(number)

@@ -62,6 +62,8 @@ class Command:
     reason: str
     share: int = 0
     """In ppm, for a weight."""
+    revision: int = 0
+    """It is only meant while the route's share is the one of this revision; 0: in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +195,10 @@ class Facts:
     """The order that decides it; empty: what is declared."""
     because: str
     """The same for people: `R-12 by kim: too many errors`."""
+    revision: int
+    """With which this route's share last changed."""
     confirmed: bool
-    """Every worker has the revision with which this route's share last changed."""
+    """Every worker has that revision."""
     fingerprint: str
     """Of the route as it is declared now; empty: there is no such route."""
     frozen: str = ""

@@ -253,20 +253,18 @@ def check_plans(plans: Map[str, ReadPlan], routes: tuple[Route, ...], report: Re
 
 def _check_circles(plans: Map[str, ReadPlan], routes: Map[str, Route], report: Report) -> None:
     """Routes that wait for each other would wait for ever."""
-    reached: dict[str, frozenset[str]] = {}
-
-    def waits_for(name: str, above: tuple[str, ...]) -> frozenset[str]:
-        """Plans whose routes must be done before those of the plan may begin."""
-        if name in above or name not in plans:
-            return frozenset()
-        if name not in reached:
-            direct = {routes[other].rollout for other in plans[name].plan.after if other in routes} - {""}
-            far = (waits_for(other, (*above, name)) for other in direct)
-            reached[name] = frozenset(direct).union(*far)
-        return reached[name]
-
+    direct = {
+        name: {routes[other].rollout for other in each.plan.after if other in routes} & plans.keys()
+        for name, each in plans.items()
+    }
     for name, each in plans.items():
-        if name in waits_for(name, ()):
+        reached: set[str] = set()
+        ahead = [name]
+        while ahead:
+            found = direct[ahead.pop()] - reached
+            reached |= found
+            ahead += found
+        if name in reached:
             what = f"routes of the plan `{name}` would wait for each other, or for themselves"
             report.problem(each.after or each.place, Code.CONTRADICTION, what, "give one of them another plan")
 

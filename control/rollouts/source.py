@@ -1,0 +1,82 @@
+"""Outcomes from the workers' counters: the `Source` of rollouts.
+
+Counted are requests whose side was drawn by the share, and no others: what was overridden, pinned, had no subject, or
+went elsewhere for the sake of a sick place says nothing about the sides.  A request that fell back to legacy failed on
+the new side, whatever legacy then answered; if that was for want of a connection, it was our doing and is no outcome.
+
+What counters cannot tell, and what is done about it:
+
+* Who asked.  So the rule of one error per client and hour is not applied, and the fewest clients of a step cannot be
+  asked for.
+* Which requests failed.  So a verdict has counts and no request ids.
+* Under which share a request was routed that ends after a change.  So nothing is counted while a change is under way,
+  and for one reading afterwards (`rollout.core.counted`).
+* That an answer broke off in its middle: it is counted by the status with which it began.
+* A 503 of ours for want of a connection, where nothing fell back: it is counted as the side's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from control.counters import CounterFiles
+from rollout.core.counted import Counted, Outcomes
+from router.core.attempt import Stage
+from router.core.decide import Reason
+from router.core.model import Side
+from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, RouteBlock
+
+SLICE: Final = 100
+"""Routes read in one turn of the event loop."""
+
+_NONE: Final = CODE_CLASSES.index("none")
+_FAILED: Final = CODE_CLASSES.index("5xx")
+_BUCKETS: Final = len(DURATION_BOUNDS) + 1
+
+
+class CounterSource:
+    """A `Source` over the counter files."""
+
+    def __init__(self, files: CounterFiles, blocks: Callable[[], Mapping[str, int]]) -> None:
+        self._files = files
+        self._blocks = blocks
+
+    async def counted(self, routes: Collection[str]) -> Mapping[str, Counted]:
+        self._files.refresh()
+        blocks, found = self._blocks(), {}
+        for number, route in enumerate(routes):
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+            if (start := blocks.get(route)) is not None:
+                slots = self._files.block(start, RouteBlock.SIZE)
+                found[route] = outcomes(slots or [0] * RouteBlock.SIZE)
+        return found
+
+
+def outcomes(slots: Sequence[int]) -> Counted:
+    """What a route's block says about both sides."""
+    legacy, new = _drawn(slots, Side.LEGACY), _drawn(slots, Side.NEW)
+    fallen = sum(_by_code(slots, Side.LEGACY, Reason.FALLBACK)[1:])
+    ours = min(fallen, slots[RouteBlock.FALLBACKS + Stage.OVERLOAD])
+    hidden = fallen - ours
+    return Counted(
+        Outcomes(sum(legacy[1:]), legacy[_FAILED], legacy[_NONE], _durations(slots, Side.LEGACY)),
+        Outcomes(sum(new[1:]) + hidden, new[_FAILED] + hidden, new[_NONE], _durations(slots, Side.NEW)),
+    )
+
+
+def _drawn(slots: Sequence[int], side: Side) -> list[int]:
+    """By class of status, the requests whose side was drawn."""
+    return _by_code(slots, side, Reason.WEIGHT)
+
+
+def _by_code(slots: Sequence[int], side: Side, reason: Reason) -> list[int]:
+    start = RouteBlock.REQUESTS + side * RouteBlock.SIDE_REQUESTS + reason
+    return [slots[start + code * REASON_SLOTS] for code in range(len(CODE_CLASSES))]
+
+
+def _durations(slots: Sequence[int], side: Side) -> tuple[int, ...]:
+    start = RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + 1
+    return tuple(slots[start : start + _BUCKETS])
