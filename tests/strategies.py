@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import yaml
@@ -12,14 +12,18 @@ from router.core.addresses import forbidden_address
 from router.core.model import (
     PPM,
     Breaker,
+    Budget,
     DotRule,
     Endpoint,
     Expose,
     Fallback,
+    Gate,
     Group,
     Health,
     Limits,
     Panic,
+    Plan,
+    PlanStep,
     Resume,
     Route,
     Safety,
@@ -31,10 +35,10 @@ from router.core.model import (
     Table,
     Timeouts,
     Upstream,
+    Webhook,
     Window,
 )
 from router.core.units import DAYS, write_duration, write_minutes
-from router.core.values import too_near
 
 EXAMPLE = b"""\
 version: 1
@@ -199,6 +203,37 @@ def _own_weights(sites: dict[str, tuple[Endpoint, ...]]) -> st.SearchStrategy[di
     return st.dictionaries(st.sampled_from(sorted(sites)), st.integers(1, 100))
 
 
+steps = st.builds(
+    PlanStep,
+    st.integers(1, 10_000).map(lambda hundredths: hundredths * 100),
+    st.sampled_from(Gate),
+    durations,
+    st.integers(0, 1000),
+    st.integers(0, 1000),
+)
+rising = st.lists(steps, min_size=1, max_size=4, unique_by=lambda step: step.share).map(
+    lambda found: tuple(sorted(found, key=lambda step: step.share))
+)
+plans = st.builds(
+    Plan,
+    identifiers,
+    rising | rising.map(lambda found: (PlanStep(0), *found)),
+    max_time=durations,
+    ratio=st.integers(100, 900).map(lambda hundredths: hundredths / 100),
+    floor=st.integers(1, 5_000).map(lambda hundredths: hundredths * 100),
+    mismatch=st.integers(1, 5_000).map(lambda hundredths: hundredths * 100),
+    budget=st.builds(Budget, st.integers(1, 10**6), durations),
+    windows=st.lists(windows, max_size=2, unique=True).map(tuple),
+).map(lambda plan: replace(plan, timezone="Asia/Seoul") if plan.windows else plan)
+webhooks = st.builds(
+    Webhook,
+    identifiers,
+    hosts.map(lambda host: f"https://{host}/hook"),
+    st.booleans(),
+    events=st.lists(st.sampled_from(["rollout.*", "rollout.held"]), unique=True).map(tuple),
+)
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
     """Any table that a valid routes.yaml can say."""
@@ -210,10 +245,16 @@ def tables(draw: st.DrawFn) -> Table:
         name: Group(name, draw(st.just("") | texts), draw(st.none() | percents), draw(texts)) for name in group_names
     }
     route_names = draw(st.lists(names, max_size=4, unique=True))
+    found = {plan.name: plan for plan in draw(st.lists(plans, max_size=2))}
     return Table(
         legacy=draw(upstream),
         upstreams=upstreams,
-        routes=tuple(draw(_route(number, name, upstream, sorted(groups))) for number, name in enumerate(route_names)),
+        routes=tuple(
+            draw(_route(number, name, upstream, sorted(groups), sorted(found)))
+            for number, name in enumerate(route_names)
+        ),
+        plans=found,
+        notify=tuple(draw(st.lists(webhooks, max_size=2, unique_by=lambda each: each.name))),
         groups=groups,
         sites={name: Site(name, draw(st.integers(1, 100)), draw(st.integers(1, 100))) for name in sites},
         trusted=tuple(draw(st.lists(st.sampled_from(["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"]), unique=True))),
@@ -228,9 +269,11 @@ def tables(draw: st.DrawFn) -> Table:
 
 
 @st.composite
-def _route(draw: st.DrawFn, number: int, name: str, upstream: st.SearchStrategy[str], groups: list[str]) -> Route:
-    finalised = new is not None and draw(st.booleans())
+def _route(
+    draw: st.DrawFn, number: int, name: str, upstream: st.SearchStrategy[str], groups: list[str], plans: list[str]
+) -> Route:
     new = draw(st.none() | upstream)
+    finalised = new is not None and draw(st.booleans())
     return Route(
         name=name,
         path=draw(paths(number)),
@@ -248,11 +291,11 @@ def _route(draw: st.DrawFn, number: int, name: str, upstream: st.SearchStrategy[
         trailing_slash=draw(st.sampled_from(SlashRule)),
         expose=draw(st.sampled_from(Expose)),
         shadow=draw(st.none() | st.builds(Shadow, percents, st.booleans())),
+        rollout=draw(st.sampled_from(["", "careful", *plans])),
         overflow=not finalised and draw(st.booleans()),
         finalised=finalised,
         panic=draw(st.sampled_from(Panic)),
         breaker=None if finalised else draw(st.none() | breakers),
-        rollout=draw(st.just("") | identifiers),
     )
 
 
@@ -284,21 +327,57 @@ def _document(table: Table) -> dict[str, Any]:
         document["sites"] = {s.name: {"weight": s.weight, "capacity": s.capacity} for s in table.sites.values()}
     if table.trusted:
         document["trusted"] = list(table.trusted)
+    if table.plans:
+        document["plans"] = {plan.name: _without_nothing(_plan(plan)) for plan in table.plans.values()}
+    if table.notify:
+        document["notify"] = [_without_nothing(_webhook(each)) for each in table.notify]
     if table.safety is not None:
         document["safety"] = _without_nothing(_safety(table.safety))
     return document
 
 
-def _safety(safety: Safety) -> dict[str, Any]:
-    rise = {"points": _percent(safety.max_rise), "per": write_duration(safety.max_rise_span)}
-    windows = [
+def _plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "steps": [_plan_step(step) for step in plan.steps],
+        "max_time": write_duration(plan.max_time),
+        "ratio": plan.ratio,
+        "floor": _percent(plan.floor),
+        "mismatch": _percent(plan.mismatch),
+        "budget": {"failed": plan.budget.failed, "per": write_duration(plan.budget.per)},
+        "windows": _windows(plan.windows) or None,
+        "timezone": plan.timezone if plan.windows else None,
+    }
+
+
+def _plan_step(step: PlanStep) -> dict[str, Any]:
+    return {
+        "weight": "shadow" if step.shadow else _percent(step.share),
+        "gate": str(step.gate),
+        "time": write_duration(step.min_time),
+        "clients": step.min_clients,
+        "sample": step.min_sample,
+    }
+
+
+def _webhook(hook: Webhook) -> dict[str, Any]:
+    kind = "slack" if hook.slack else "json"
+    return {"name": hook.name, "url": hook.url, "format": kind, "events": list(hook.events) or None}
+
+
+def _windows(windows: tuple[Window, ...]) -> list[dict[str, Any]]:
+    return [
         {
             "days": [DAYS[day] for day in sorted(each.days)],
             "from": write_minutes(each.begin),
             "to": write_minutes(each.end),
         }
-        for each in safety.windows
+        for each in windows
     ]
+
+
+def _safety(safety: Safety) -> dict[str, Any]:
+    rise = {"points": _percent(safety.max_rise), "per": write_duration(safety.max_rise_span)}
+    windows = _windows(safety.windows)
     return {
         "max_step": _percent(safety.max_step),
         "max_rise": None if safety.max_rise is None else rise,
@@ -320,6 +399,7 @@ def _upstream(upstream: Upstream) -> dict[str, Any]:
     if upstream.max_requests:
         document["max_requests"] = upstream.max_requests
     return document
+
 
 def _endpoint(endpoint: Endpoint) -> str | dict[str, Any]:
     return str(endpoint) if endpoint.weight == 1 else {"url": str(endpoint), "weight": endpoint.weight}
@@ -346,7 +426,6 @@ def _breaker(breaker: Breaker) -> dict[str, Any]:
         "hold": write_duration(breaker.hold),
         "resume": str(breaker.resume),
     }
-
 
 
 def _timeouts(each: Timeouts) -> dict[str, str]:
@@ -384,11 +463,11 @@ def _route_document(route: Route) -> dict[str, Any]:
         "seed": route.seed,
         "subject": [str(source) for source in route.subject],
         **_timeouts(route.timeouts),
+        "fallback": {"on": causes} if causes else False,
         "overflow": "legacy" if route.overflow else "none",
         "finalised": route.finalised,
         "panic": str(route.panic),
         "breaker": False if route.breaker is None else _breaker(route.breaker),
-        "fallback": {"on": causes} if causes else False,
         "idempotent": route.idempotent,
         "trailing_slash": str(route.trailing_slash),
         "expose": str(route.expose),
@@ -406,8 +485,8 @@ def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
 _VOCABULARY = """
 version upstreams endpoints sites health legacy defaults groups routes path methods group new weight name shadow
 percent compare rollout host subject timeout connect_timeout idle_timeout fallback on idempotent trailing_slash
-status body tcp ramp resume weights max_requests url finalised overflow panic breaker failures 200-399 manual none
 expose trusted limits http via dot_segments owner cap seed capacity interval down up head fields
+status body tcp ramp resume weights max_requests url finalised overflow panic breaker failures 200-399 manual none
 safety max_step windows days mon..fri per points << ~ off yes
 .nan 1 25 0.5 1e9 0x1F 010 1:30 2024-01-01 2s GET connect monolith catalog http://a:1 ${HOME} ${ /v1/{id} /{rest...}
 """

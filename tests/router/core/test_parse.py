@@ -343,9 +343,9 @@ def test_an_upstream_needs_a_site_with_weight() -> None:
 
 
 def test_what_is_recorded_but_not_acted_on_is_noted_once_each() -> None:
-    """No option does nothing silently: shadow and rollout come back as notes."""
+    """No option does nothing silently: a shadow comes back as a note."""
     found = notes(EXAMPLE.decode())
-    assert [(38, 5, "`shadow`"), (39, 5, "`rollout`")] == sorted(
+    assert [(38, 5, "`shadow`")] == sorted(
         (note.line, note.column, note.what.split()[0]) for note in found
     )
     assert {Code.NOT_ACTED_ON} == {note.code for note in found}
