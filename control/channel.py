@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from control.blocks import replace_file
-from router.core.wire import MAX_LINE, encode
+from router.core.observed import Observed
+from router.core.wire import MAX_LINE, encode, health_line
 from router.events import EventName, Events
 from router.ports import Clock, Confirmation, Target, WorkerState
 
@@ -70,6 +71,8 @@ class WorkerFleet:
         self._file = SnapshotFile(state / "snapshot.ndjson", events)
         self._waits: set[_Wait] = set()
         self.target: Target | None = None
+        self.health = b""
+        """The newest observation as a line; empty before the first."""
 
     # -- Fleet --------------------------------------------------------------------------------------
 
@@ -78,6 +81,11 @@ class WorkerFleet:
         for link in self._links:
             link.send(target)
         self._file.want(target)
+
+    def observe(self, observed: Observed) -> None:
+        self.health = health_line(observed)
+        for link in self._links:
+            link.send_health()
 
     async def confirmed(self, target: Target, patience: float) -> tuple[Confirmation, ...]:
         wait = _Wait(target, self._clock.elapsed())
@@ -122,6 +130,12 @@ class WorkerFleet:
     async def ask(self, worker: int, op: str, patience: float = 1.0, **more: object) -> Mapping[str, Any] | None:
         """One worker's answer to `{"op": op}`; None when it does not answer in time."""
         return await self._links[worker].ask(op, patience, more)
+
+    async def close_breaker(self, route: str, patience: float = 1.0) -> tuple[int, ...]:
+        """Has the workers close their breakers of a route; those that have not answered in time."""
+        asking = (self.ask(number, "breaker", patience, route=route, do="close") for number in range(len(self._links)))
+        answers = await asyncio.gather(*asking)
+        return tuple(number for number, answer in enumerate(answers) if answer is None)
 
     # -- what links tell ----------------------------------------------------------------------------
 
@@ -174,6 +188,9 @@ class _Link:
         self._trouble = ""
         self._refused: tuple[int, int] = (0, 0)
         """A revision, and how often it was refused in a row."""
+        self._health_sent = b""
+        """The observation that was written last; the next one waits until the worker has answered it."""
+        self._health_under_way = False
         self._answers: dict[tuple[str, object], list[asyncio.Future[Mapping[str, Any]]]] = {}
 
     # -- sending ------------------------------------------------------------------------------------
@@ -191,6 +208,13 @@ class _Link:
             self._snapshot_under_way = True
             writer.write(target.snapshot)
         self._sent = target.revision
+
+    def send_health(self) -> None:
+        """Tells the worker what is observed, unless it knows; one at a time, so that a slow worker misses some."""
+        writer, line = self._writer, self._fleet.health
+        if writer is not None and not self._health_under_way and line != self._health_sent:
+            self._health_sent, self._health_under_way = line, True
+            writer.write(line)
 
     def missing(self) -> Confirmation:
         why = self._trouble or ("it has not answered" if self.state.connected else "not connected")
@@ -246,7 +270,9 @@ class _Link:
         self._heard(hello["revision"], hello["hash"], pid=hello["pid"])
         self._fleet.holds(self.state.id, hello.get("holds", ()))
         self._snapshot_under_way = False
+        self._health_sent, self._health_under_way = b"", False
         self._writer = writer
+        self.send_health()  # before the snapshot: it is placed by what is known
         target = self._fleet.target
         same = target is not None and (self.state.revision, self.state.hash) == (target.revision, target.digest)
         self._sent = self.state.revision if same else 0
@@ -276,6 +302,10 @@ class _Link:
                 self._catch_up()
             case "refused":
                 self._was_refused(message)
+            case "health":
+                self._seen()
+                self._health_under_way = False
+                self.send_health()
             case "holds":
                 self._seen()
                 self._fleet.holds(self.state.id, message["holds"])

@@ -38,13 +38,18 @@ from control.compiler import ChildCompiler
 from control.counters import CounterFiles, RecentTraffic
 from control.loopback import UnsafeAddressError
 from control.metrics import Metrics
+from control.observer import Observer
 from control.options import Options
 from control.progress import Progress
+from control.rollouts.service import Rollouts, rollouts_of
+from control.resolver import DnsLookup
 from control.series import Series
 from control.stores.progress import ProgressStore
+from control.stores.journal import SqliteJournal
 from control.stores.sqlite import SqliteStore
 from control.timekeeper import keep_time, local_time
 from control.watcher import Sight, Watcher, look
+from rollout.ports import JournalError
 from router.core.model import UNLISTED
 from router.events import EventName, Events
 from router.live import Live, Refusal
@@ -80,6 +85,8 @@ class Parts:
     audit: Audit
     progress: Progress
     series: Series
+    observer: Observer
+    rollouts: Rollouts
 
 
 @asynccontextmanager
@@ -101,6 +108,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     files = CounterFiles(counters)
     traffic = RecentTraffic(files, lambda: _route_blocks(live), clock)
     audit = Audit(options.state, clock.now, lambda why: events.tell(EventName.ACCESS_TROUBLE, why=why))
+    observer = Observer(lambda seen: live.observe(seen), files, clock, events, DnsLookup())  # noqa: PLW0108  # comes later
     live = Live(
         store=store,
         fleet=fleet,
@@ -112,20 +120,24 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         checker=checker,
         local=local_time,
         trace=audit.revision,
+        look=lambda compiled: observer.follow(compiled.table, compiled.blocks.endpoints),
     )
     memory = ProgressStore(options.state / "progress.db")
     progress = Progress(live, traffic.sums, clock, events, memory)
     series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
     metrics = Metrics(live, files, progress=progress.look)
+    journal = SqliteJournal(options.state / "rollouts.db")
+    rollouts = rollouts_of(live, files, journal, clock, local_time)
     try:
         await compiler.start()
-        yield Parts(live, fleet, adoption, traffic, metrics, checker, audit, progress, series)
+        yield Parts(live, fleet, adoption, traffic, metrics, checker, audit, progress, series, observer, rollouts)
     finally:
         await live.close()
         await compiler.close()
         await checker.close()
         await store.close()
         await memory.close()
+        await journal.close()
         files.close()
 
 
@@ -150,6 +162,7 @@ async def control(options: Options, admin: socket.socket, ready: int) -> int:
         if refusal is not None:
             say_why(refusal)
             return EXIT_REFUSED
+        await made.rollouts.controller.start()
         gc.freeze()
         await _serve(options, made, sight, admin, ready, stop)
     return 0
@@ -164,6 +177,7 @@ async def _serve(
     if group_may_write(options.config):
         live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
     context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges, made.progress, made.series)
+    context.rollouts = made.rollouts
     context.access_log = options.access_log
     app = make_app(context, live.events.tell, access)
     runner = web.AppRunner(
@@ -185,8 +199,10 @@ async def _serve(
                 group.create_task(made.traffic.run(), name="traffic"),
                 group.create_task(made.progress.run(), name="progress"),
                 group.create_task(made.series.run(), name="series"),
+                group.create_task(made.observer.run(), name="observer"),
                 group.create_task(live.keep_saving(), name="keep-saving"),
                 group.create_task(keep_time(live), name="keep-time"),
+                group.create_task(made.rollouts.controller.run(), name="rollouts"),
             ]
             server = await _doorway(runner).open(admin, encryption(options))
             live.events.tell(EventName.STARTED, pid=os.getpid(), revision=live.revision, admin=options.admin)
@@ -242,7 +258,7 @@ def main(arguments: list[str]) -> int:
     try:
         check_admin(options)
         return uvloop.run(control(options, admin, ready))
-    except (RegistryError, StoreError, UnsafeAddressError) as error:
+    except (RegistryError, StoreError, JournalError, UnsafeAddressError) as error:
         print(f"strangler: {error}", file=sys.stderr)
         return EXIT_REFUSED
 

@@ -5,7 +5,7 @@ name server in trouble says nothing about the places it knows.  IPv6 addresses a
 way to them and the name has others.  What stands in /etc/hosts (`localhost` above all) is one place, not several, and
 is connected to as it is written.
 
-The system's resolver tells no time to live, which is why `dnspython` asks: docs/decisions/0007-names-with-a-time-to-live.md.
+The system's resolver tells no time to live, which is why `dnspython` asks (docs/decisions/0007-*).
 """
 
 from __future__ import annotations
@@ -70,6 +70,11 @@ class Resolver:
     def addresses(self, name: str) -> tuple[str, ...]:
         """What the name led to last; empty: nothing is known, or it is connected to as it is written."""
         return self._known.get(name, ())
+
+    @property
+    def settled(self) -> bool:
+        """Has every name been answered, or failed, once?"""
+        return self._wanted <= self._known.keys() | self._troubled
 
     def follow(self, names: Iterable[str]) -> None:
         """From now on these; what is gone is forgotten."""

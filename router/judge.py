@@ -8,6 +8,7 @@ from typing import Final
 
 from router.answers import Refusal, refusal
 from router.core.model import PPM, Safety, Table
+from router.core.observed import Observed
 from router.core.orders import effective
 from router.core.place import Objection, Stamp
 from router.core.safety import Facts, Rise, check, percent, steps
@@ -54,6 +55,20 @@ def _rises(shares: Mapping[str, int], history: Iterable[Revision], at: float) ->
             known = [share for share in (route.before, route.after) if share is not None]
             lowest[route.name] = min(lowest.get(route.name, PPM), *known)
     return tuple(Rise(name, shares[name] - share, at) for name, share in lowest.items() if shares.get(name, 0) > share)
+
+
+def legacy_dead(table: Table, observed: Observed) -> bool:
+    """Is no endpoint of legacy well, while one of another upstream is?
+
+    When everything looks dead it is the prober that is distrusted, and the way to legacy stays open.
+    """
+    alive = {
+        upstream.name
+        for upstream in table.upstreams.values()
+        for endpoint in upstream.endpoints
+        if any(map(observed.level, observed.targets(upstream.name, endpoint)))
+    }
+    return table.legacy not in alive and bool(alive)
 
 
 def judged(step: Decided, who: Who, facts: Facts) -> Decided | Refusal:

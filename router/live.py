@@ -26,6 +26,7 @@ from router.core.adopt import place_hold
 from router.core.hold import Hold
 from router.core.lapses import due, restored, revived, soon
 from router.core.model import Side, Table
+from router.core.observed import UNOBSERVED, Observed
 from router.core.orders import EffectiveState, Kind, Order, Scope, supersede
 from router.core.place import Objection, Placed, Stamp, lift
 from router.core.place import confirm as place_confirm
@@ -33,7 +34,7 @@ from router.core.safety import Facts
 from router.core.wire import Blocks
 from router.events import Event, EventName, Events, Subscription
 from router.forecast import difference, plan, preview
-from router.judge import Local, Witness, judged, largest, utc, with_allowed, with_places
+from router.judge import Local, Witness, judged, largest, legacy_dead, utc, with_allowed, with_places
 from router.ports import (
     AuditEntry,
     Changes,
@@ -134,10 +135,12 @@ class Live:
         checker: Compiler | None = None,
         local: Local = utc,
         trace: Callable[[AuditEntry], None] = lambda _: None,
+        look: Callable[[Compiled], None] = lambda _: None,
     ) -> None:
         """`checker` compiles what is only asked about; `local` tells weekday and minute of a time in a time zone.
 
-        `trace` hears of every change that takes force, whatever becomes of the store.
+        `trace` hears of every change that takes force, whatever becomes of the store; `look` of every table, just
+        before the workers do.
         """
         self.events = events or Events(clock.now)
         self._store = store
@@ -148,6 +151,8 @@ class Live:
         self._witness = Witness(clock, traffic, local)
         self._traffic = traffic
         self._trace = trace
+        self._look = look
+        self._observed = UNOBSERVED
         self._patience = patience
         self._turns = Turns()
         self._loading = asyncio.Lock()
@@ -227,6 +232,16 @@ class Live:
     def reloads(self) -> Mapping[str, int]:
         """How often a routes.yaml was `ok`, `unchanged` or `refused`."""
         return self._watched.reloads
+
+    @property
+    def observed(self) -> Observed:
+        """The third layer: what is known of the places."""
+        return self._observed
+
+    def observe(self, observed: Observed) -> None:
+        """Something else is known of the places; the workers place by it from now on."""
+        self._observed = observed
+        self._fleet.observe(observed)
 
     def workers(self) -> tuple[WorkerState, ...]:
         return self._fleet.states()
@@ -817,6 +832,8 @@ class Live:
             return step
         rising = any(each.rise > 0 for each in changed)  # a rollback does not wait for what only raises are asked
         facts = self._facts(step.force.table) if rising else Facts(self._clock.now())
+        if who.source != "emergency":  # the workers do that already
+            facts = replace(facts, legacy_dead=legacy_dead(step.force.table, self._observed))
         answer = judged(step, who, facts)
         if isinstance(answer, Decided) or again is None:
             return answer
@@ -842,6 +859,7 @@ class Live:
                 return step
             # After a restart with the same content the same revision goes on.
             self._force = replace(step.force, revision=last.number)
+            self._look(compiled)
             self._fleet.aim(whole_target(self._force))
             return None
         same = now.digest == step.force.digest and now.orders == step.force.orders and now.table == compiled.table
@@ -870,6 +888,8 @@ class Live:
 
     def _take(self, step: Decided) -> None:
         """The one moment in which a change takes force: no await between its lines."""
+        if self._force is None or self._force.compiled is not step.force.compiled:
+            self._look(step.force.compiled)
         self._force = step.force
         self._orders = step.force.orders
         self._last = step.revision

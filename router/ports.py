@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Final, Protocol
 
 from router.core.model import Table
+from router.core.observed import Observed
 from router.core.orders import EffectiveState, Order
 from router.core.wire import Blocks, snapshot_lines
 
@@ -256,6 +257,12 @@ class Fleet(Protocol):
 
         Workers that connect later are brought to it as well, and one that starts while nobody is there to tell it
         begins with this or, shortly after a change, with the target before.
+        """
+
+    def observe(self, observed: Observed) -> None:
+        """Tells every worker, now or when it connects, what is observed; what was observed before is forgotten.
+
+        An observation is no revision: nobody confirms it, a worker that is slow may miss some, and gets the newest.
         """
 
     async def confirmed(self, target: Target, patience: float) -> tuple[Confirmation, ...]:

@@ -23,7 +23,16 @@ from typing import Any
 
 from router.core.hold import Hold, hold_of, kept, laid_over, left, message_of
 from router.core.model import Route
-from router.core.wire import MAX_LINE, content_hash, encode, route_from_row, structure_digest
+from router.core.observed import UNOBSERVED, Observed
+from router.core.wire import (
+    MAX_LINE,
+    content_hash,
+    encode,
+    health_line,
+    observed_from_message,
+    route_from_row,
+    structure_digest,
+)
 from router.ports import Confirmation, Target, WorkerState
 
 
@@ -40,6 +49,7 @@ class PretendWorker:
     held_sites: list[str] = field(default_factory=list)
     drained_sites: list[str] = field(default_factory=list)
     holds: tuple[Hold, ...] = ()
+    observed: Observed = UNOBSERVED
     _base: tuple[list[int], list[int], list[str]] = ([], [], [])
     """Shares, causes and held sites as they were sent, without what is held here."""
     _routes: list[Route] = field(default_factory=list)
@@ -63,6 +73,11 @@ class PretendWorker:
                 return self._hold(hold_of(message))
             case "recent":
                 return {"op": "recent", "id": message["id"], "found": []}
+            case "health":
+                self.observed = observed_from_message(message)
+                return {"op": "health", "ok": True}
+            case "breaker":
+                return {"op": "breaker", "ok": True, "route": message["route"]}
             case "begin":
                 self._lines, self._state = [], {}
             case "settings" | "routes":
@@ -122,6 +137,7 @@ class MemoryFleet:
         self.target: Target | None = None
         self.aimed: list[Target] = []
         """Every target there ever was."""
+        self.observed: Observed | None = None
         self._heard = asyncio.Event()
 
     def stop(self, number: int) -> None:
@@ -132,6 +148,7 @@ class MemoryFleet:
     def start(self, number: int) -> None:
         """It runs (again) and is brought to the target."""
         self.up[number], self.hanging[number] = True, False
+        self._tell(number)
         self._bring(number)
 
     def hang(self, number: int) -> None:
@@ -143,6 +160,15 @@ class MemoryFleet:
         self.aimed.append(target)
         for number in range(len(self.workers)):
             self._bring(number)
+
+    def observe(self, observed: Observed) -> None:
+        self.observed = observed
+        for number in range(len(self.workers)):
+            self._tell(number)
+
+    def _tell(self, number: int) -> None:
+        if self.observed is not None and self.up[number] and not self.hanging[number]:
+            self.workers[number].take(health_line(self.observed))
 
     async def confirmed(self, target: Target, patience: float) -> tuple[Confirmation, ...]:
         try:

@@ -10,6 +10,7 @@ from control.blocks import Registry
 from control.compiler import compiled
 from control.counters import CounterFiles, RecentTraffic
 from control.stores.memory import MemoryStore
+from router.core.observed import UNOBSERVED, Observed
 from router.live import Live
 from router.planes.embedded.counters import Counters
 from router.ports import Compiled, Compiler, Confirmation, Problems, Target, WorkerState
@@ -53,7 +54,11 @@ class StageFleet:
     def __init__(self, workers: int = 2) -> None:
         self.silent: set[int] = set()
         self.gone: set[int] = set()
+        self.observed = UNOBSERVED
         self._states = [WorkerState(number, 4000 + number, connected=True) for number in range(workers)]
+
+    def observe(self, observed: Observed) -> None:
+        self.observed = observed
 
     def aim(self, target: Target) -> None:
         for number, state in enumerate(self._states):

@@ -1,0 +1,349 @@
+"""The third layer: what is observed of the places, from probes, from what the workers count, and from DNS.
+
+Each endpoint of the table in force is a target, or one target for each address that its name leads to.  What is met
+there goes through the machine of `router.core.health`; what comes out is published whole, whenever it differs.  State
+is kept for what stays when the table changes, and forgotten for what is gone.
+
+What the workers count belongs to an endpoint; where a name has several addresses nobody can tell which of them it was,
+and the prober alone judges.  Control decides nothing else here, and routes go on without it: a worker that is told
+nothing more keeps to what it was told last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final
+
+from control.counters import CounterFiles
+from control.probes import Asked, Prober
+from control.resolver import Lookup, Resolver
+from router.core.addresses import forbidden_address
+from router.core.attempt import Stage
+from router.core.health import (
+    Counted,
+    Evidence,
+    SiteRecord,
+    Status,
+    Tally,
+    Target,
+    Transition,
+    elapsed,
+    first,
+    heard,
+    level,
+    resumed,
+    site_seen,
+    weigh,
+)
+from router.core.model import PPM, Endpoint, Health, Table, Upstream
+from router.core.observed import Observed, target_key
+from router.core.wire import endpoint_key
+from router.events import EventName, Events
+from router.ports import Clock
+from router.telemetry import EndpointBlock
+
+EVERY: Final = 0.25
+"""Seconds between two looks at the counters and at the time."""
+GATHER: Final = 5.0
+"""So long after a start, at most, nothing is published: workers go on with what the one before us has told them."""
+_FAILED: Final = (Stage.SEND, Stage.HEAD, Stage.TIMEOUT, Stage.PROTOCOL)
+
+Blocks = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A target as the table speaks of it."""
+
+    key: str
+    upstream: str
+    site: str
+    endpoint: Endpoint
+    address: str
+    """Of a name; empty: as the endpoint is written."""
+    health: Health
+    probed: bool
+    alone: bool
+    """It is all there is behind its endpoint, so that what is counted there is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A target, for people."""
+
+    place: Place
+    target: Target
+    level: int
+    since: float
+    """Unix time."""
+    changes: Mapping[Status, int]
+    """How often it has come to stand so."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """What the counters of an endpoint said last."""
+
+    answers: int
+    bad_gateways: int
+    refused: int
+    failed: int
+
+
+class Observer:
+    """Watches all places of the table in force."""
+
+    def __init__(
+        self,
+        publish: Callable[[Observed], None],
+        files: CounterFiles,
+        clock: Clock,
+        events: Events,
+        lookup: Lookup,
+        chance: Random | None = None,
+    ) -> None:
+        """`publish` is given each observation that differs from the one before."""
+        self._publish = publish
+        self._files = files
+        self._clock = clock
+        self._events = events
+        self._prober = Prober(self.heard, chance)
+        self._resolver = Resolver(lookup, self._addresses_changed, events.tell)
+        self._table: Table | None = None
+        self._blocks: Blocks = {}
+        self._places: dict[str, Place] = {}
+        self._targets: dict[str, Target] = {}
+        self._changes: dict[str, Counter[Status]] = {}
+        self._counted: dict[str, _Slots] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._sites: dict[str, SiteRecord] = {}
+        self._to_hold: dict[str, None] = {}
+        self._hold_wanted = asyncio.Event()
+        self._began = clock.elapsed()
+        self._observed: Observed | None = None
+
+    # -- the table ------------------------------------------------------------------------------------
+
+    def follow(self, table: Table, blocks: Blocks) -> None:
+        """The table that is about to take force; what is new in it is watched from now on."""
+        warm, known = self._table is None, self._known_sites()
+        self._table, self._blocks = table, blocks
+        self._resolver.follow(endpoint.host for up in table.upstreams.values() for endpoint in up.endpoints)
+        self._settle(warm=warm, known=known)
+
+    def _addresses_changed(self) -> None:
+        self._settle(warm=False, known=self._known_sites())
+
+    def _known_sites(self) -> frozenset[tuple[str, str]]:
+        return frozenset((place.upstream, place.site) for place in self._places.values())
+
+    def _settle(self, *, warm: bool, known: frozenset[tuple[str, str]]) -> None:
+        """The targets that there are now, with all that is known of those that were there before."""
+        before, now = self._places, self._clock.elapsed()
+        self._places = {place.key: place for place in self._found()}
+        for key, place in self._places.items():
+            if key in before and before[key].probed is place.probed:
+                continue
+            as_written = target_key(place.upstream, place.endpoint)
+            if as_written in before and as_written not in self._places:  # its name has led somewhere for the first time
+                self._targets[key] = self._targets[as_written]
+            else:
+                known_site = (place.upstream, place.site) in known
+                self._targets[key] = first(now, warm=warm, probed=place.probed, known_site=known_site)
+        for key in before.keys() - self._places.keys():
+            del self._targets[key]
+            self._changes.pop(key, None)
+            self._tallies.pop(key, None)
+        asked = (place for place in self._places.values() if place.probed)
+        self._prober.follow({place.key: Asked(place.endpoint, place.health, place.address) for place in asked})
+        self._publish_changes()
+
+    def _found(self) -> Iterator[Place]:
+        for upstream in self._table.upstreams.values() if self._table else ():
+            for site, endpoints in upstream.sites.items():
+                for endpoint in endpoints:
+                    yield from self._at(upstream, site, endpoint)
+
+    def _at(self, upstream: Upstream, site: str, endpoint: Endpoint) -> Iterator[Place]:
+        health, probed = upstream.health or Health(), upstream.health is not None
+        addresses = self._allowed(upstream, endpoint) or ("",)
+        for address in addresses:
+            key = target_key(upstream.name, endpoint, address)
+            yield Place(key, upstream.name, site, endpoint, address, health, probed, alone=len(addresses) == 1)
+
+    def _allowed(self, upstream: Upstream, endpoint: Endpoint) -> tuple[str, ...]:
+        """The addresses of a name, but for those that nobody may be sent to unless it is meant."""
+        found = self._resolver.addresses(endpoint.host)
+        return found if upstream.allow_link_local else tuple(each for each in found if not forbidden_address(each))
+
+    # -- evidence -------------------------------------------------------------------------------------
+
+    def heard(self, key: str, evidence: Evidence) -> None:
+        """Something was met at a target."""
+        place = self._places.get(key)
+        if place is not None:
+            target, transition = heard(self._targets[key], evidence, place.health, self._clock.elapsed())
+            self._take(place, target, transition)
+            if transition is not None:
+                self._publish_changes()
+
+    def _take(self, place: Place, target: Target, transition: Transition | None) -> None:
+        self._targets[place.key] = target
+        if transition is None:
+            return
+        self._changes.setdefault(place.key, Counter())[transition.after] += 1
+        self._events.tell(
+            EventName.TARGET_CHANGED,
+            upstream=place.upstream,
+            site=place.site or None,
+            endpoint=str(place.endpoint),
+            address=place.address or None,
+            before=transition.before.value,
+            after=transition.after.value,
+            why=transition.why or None,
+            held=target.held,
+        )
+
+    def tick(self) -> None:
+        """A look at the counters and at the time."""
+        now = self._clock.elapsed()
+        for key, place in self._places.items():
+            target, transition = elapsed(self._targets[key], now, probed=place.probed)
+            self._take(place, target, transition)
+            if place.alone and (evidence := self._weighed(place, now)) is not None:
+                target, transition = heard(self._targets[key], evidence, place.health, now)
+                self._take(place, target, transition)
+        self._look_at_sites(now)
+        self._publish_changes()
+
+    def _weighed(self, place: Place, now: float) -> Evidence | None:
+        counted = self._newly_counted(endpoint_key(place.upstream, place.endpoint))
+        if counted is None:
+            return None
+        tally = self._tallies.get(place.key, Tally())
+        self._tallies[place.key], evidence = weigh(tally, counted, place.health, now)
+        return evidence
+
+    def _newly_counted(self, key: str) -> Counted | None:
+        """What an endpoint's counters say since the last look; the first look says nothing."""
+        block = self._files.block(self._blocks[key], EndpointBlock.SIZE) if key in self._blocks else None
+        if block is None:
+            return None
+        found = _Slots(
+            block[EndpointBlock.ANSWERS],
+            block[EndpointBlock.BAD_GATEWAYS],
+            block[EndpointBlock.ERRORS + Stage.CONNECT],
+            sum(block[EndpointBlock.ERRORS + stage] for stage in _FAILED),
+        )
+        last, self._counted[key] = self._counted.get(key), found
+        if last is None:
+            return None
+        bad_gateways = found.bad_gateways - last.bad_gateways
+        return Counted(
+            max(0, found.answers - last.answers - bad_gateways),
+            max(0, found.refused - last.refused),
+            max(0, found.failed - last.failed + bad_gateways),
+        )
+
+    # -- sites ----------------------------------------------------------------------------------------
+
+    def _look_at_sites(self, now: float) -> None:
+        alive: Counter[str] = Counter()
+        for key, place in self._places.items():
+            alive[place.site] += self._targets[key].status is not Status.DOWN
+        del alive[""]
+        for site in self._sites.keys() - alive.keys():
+            del self._sites[site]
+        for site, count in alive.items():
+            before = self._sites.get(site, SiteRecord())
+            self._sites[site], hold = site_seen(before, count, now)
+            if self._sites[site].out is not before.out:
+                name = EventName.SITE_OUT if not count else EventName.SITE_BACK
+                self._events.tell(name, site=site, times_in_an_hour=len(self._sites[site].taken_out))
+            if hold and self._dispensable(site):
+                self._to_hold[site] = None
+                self._hold_wanted.set()
+
+    def _dispensable(self, site: str) -> bool:
+        """Does every upstream that lives there also live, and well, somewhere else?  A machine closes no last place."""
+        there = {place.upstream for place in self._places.values() if place.site == site}
+        elsewhere = {
+            place.upstream
+            for key, place in self._places.items()
+            if place.site != site and self._targets[key].status is not Status.DOWN
+        }
+        return there <= elsewhere
+
+    async def next_to_hold(self) -> str:
+        """A site that shall be held for a person, as soon as there is one."""
+        await self._hold_wanted.wait()
+        site = next(iter(self._to_hold))
+        del self._to_hold[site]
+        if not self._to_hold:
+            self._hold_wanted.clear()
+        return site
+
+    def resume(self, chosen: Callable[[Place], bool]) -> int:
+        """A person brings places back: their hold-downs end.  To how many that was news."""
+        found = [key for key, place in self._places.items() if chosen(place)]
+        told = 0
+        for key in found:
+            target = resumed(self._targets[key])
+            told += self._targets[key].status is Status.DOWN
+            self._targets[key] = target
+        for site in {self._places[key].site for key in found} & self._sites.keys():
+            self._sites[site] = replace(self._sites[site], taken_out=())
+        return told
+
+    # -- what is seen ---------------------------------------------------------------------------------
+
+    def _publish_changes(self) -> None:
+        if self._observed is None and not self._knows_enough():
+            return
+        observed = self._now_observed()
+        if observed != self._observed:
+            self._observed = observed
+            self._publish(observed)
+
+    def _knows_enough(self) -> bool:
+        """Has everything been heard of once, or should we wait no more?"""
+        if self._clock.elapsed() - self._began >= GATHER:
+            return True
+        known = all(target.status is not Status.UNKNOWN for target in self._targets.values())
+        return self._table is not None and known and self._resolver.settled
+
+    def _now_observed(self) -> Observed:
+        now = self._clock.elapsed()
+        levels: dict[str, int] = {}
+        addresses: dict[str, tuple[str, ...]] = {}
+        for key, place in self._places.items():
+            if (part := level(self._targets[key], place.health, now)) < PPM:
+                levels[key] = part
+            if place.address:
+                endpoint = endpoint_key(place.upstream, place.endpoint)
+                addresses[endpoint] = (*addresses.get(endpoint, ()), place.address)
+        return Observed(levels, addresses)
+
+    def seen(self) -> Iterable[Seen]:
+        """Every target, in the order of the table."""
+        now = self._clock.elapsed()
+        ago = self._clock.now() - now
+        for key, place in self._places.items():
+            target = self._targets[key]
+            changes = self._changes.get(key, Counter())
+            yield Seen(place, target, level(target, place.health, now), ago + target.since, changes)
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Watches until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._prober.run(), name="prober")
+            group.create_task(self._resolver.run(), name="resolver")
+            while True:
+                await asyncio.sleep(EVERY)
+                self.tick()
