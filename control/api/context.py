@@ -13,6 +13,7 @@ from aiohttp import web
 from control.counters import RecentTraffic
 from control.metrics import Metrics
 from control.progress import Progress
+from control.rollouts.service import Rollouts
 from control.series import Series
 from router.core.explain import compiled
 from router.core.match import Matcher
@@ -43,6 +44,8 @@ class Context:
     """None: nobody looks at the last hour."""
     access_log: str = ""
     """Where the workers write it: a path, `-` for standard output, empty for nowhere."""
+    rollouts: Rollouts | None = None
+    """None: no rollouts are run here."""
     listeners: int = 0
     """Open event streams."""
     was_ready: bool = False

@@ -34,7 +34,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from router.core.document import Entry, Mapping, Node, Place, Scalar
 from router.core.model import PPM, Budget, Gate, Plan, PlanStep, Route, Webhook
@@ -58,12 +57,13 @@ from router.core.schema import (
     wrong_type,
 )
 from router.core.units import write_percent
-from router.core.values import expanded, identifier_text, unknown_name
+from router.core.values import expanded, identifier_text, unknown_name, valid_host
 
 SHADOW: Final = "shadow"
 MOST_STEPS: Final = 100
 
 _RATIO = re.compile(r"[1-9][0-9]?(?:\.[0-9]{1,2})?")
+_URL = re.compile(r"https?://([^/:?#@\[\]]+)(?::([0-9]{1,5}))?(?:[/?#][!-~]*)?")
 _RATIO_HELP = "write how many times as many are tolerated, such as 1.2 (at least 1, less than 100)"
 _STEPS_HELP = "write steps such as [shadow, 1, 5, 25, 50, 95, 100]"
 _STEP_HELP = "write a percentage, `shadow`, or `{weight: 25, gate: manual}`"
@@ -318,12 +318,9 @@ def _url(environ: Map[str, str]) -> Reader[str]:
 
 
 def _is_url(url: str) -> bool:
-    try:
-        place = urlsplit(url)
-        fine = place.scheme in {"http", "https"} and place.hostname and place.port != 0 and place.username is None
-    except ValueError:
-        return False
-    return bool(fine) and url.isascii() and url.isprintable() and " " not in url
+    """`http://` or `https://`, a host, perhaps a port, and whatever follows of printable ASCII."""
+    found = _URL.fullmatch(url)
+    return found is not None and valid_host(found[1]) and (found[2] is None or 1 <= int(found[2]) <= 65535)
 
 
 def _secret(environ: Map[str, str]) -> Reader[str]:

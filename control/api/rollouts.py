@@ -1,0 +1,198 @@
+"""Rollouts: how they stand, and what people ask of them.
+
+GET  /api/v1/rollouts          all of them, or those of a state, a group or one route
+POST /api/v1/rollouts          start, pause, resume, promote, abort: for a route, a glob or a group
+GET  /api/v1/rollouts/log      what happened, and the evidence that was recorded
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiohttp import web
+
+from control.api import body, views
+from control.api.problems import Problem, invalid
+from control.api.reads import MOST, answer, context
+from control.rollouts.service import Outcome, Rollouts
+from rollout.core.advance import step_name
+from rollout.core.judge import current
+from rollout.core.run import Ask, Phase, Run
+from rollout.core.verdict import Verdict, verdict_json
+from rollout.ports import JournalError, Line
+from router.core.model import PlanStep
+from router.core.orders import Reach
+
+START: Final = "start"
+DOES: Final = (START, *(ask.value for ask in Ask))
+PAGE: Final = 100
+
+Json = dict[str, Any]
+
+
+def rollouts(request: web.Request) -> Rollouts:
+    """What runs them; without it every question is answered 503."""
+    found = context(request).rollouts
+    if found is None:
+        raise Problem(503, "not-started", "no rollouts are run here", "start the whole router: `strangler run`")
+    return found
+
+
+# -- how they stand ----------------------------------------------------------------------------------------------------
+
+
+async def listed(request: web.Request) -> web.Response:
+    """The newest run of each route; with `route` one of them."""
+    body.only(request.query, ("route", "group", "phase"))
+    found = rollouts(request)
+    runs = list(_filtered(found, request.query.get("route"), request.query.get("group"), request.query.get("phase")))
+    return answer(
+        {
+            "revision": found.live.revision,
+            "armed": found.controller.armed,
+            "rollouts": [run_view(run, _verdict(found, run)) for run in runs],
+        }
+    )
+
+
+def _filtered(found: Rollouts, route: str | None, group: str | None, phase: str | None) -> Iterable[Run]:
+    if phase is not None and phase not in set(Phase):
+        raise invalid("phase", f"{phase[:40]!r} is no phase", f"write {', '.join(Phase)}")
+    groups = {each.name: each.group for each in found.live.table.routes}
+    for name, run in sorted(found.controller.runs.items()):
+        if route in {None, name} and group in {None, groups.get(name)} and phase in {None, run.phase.value}:
+            yield run
+
+
+def _verdict(found: Rollouts, run: Run) -> Verdict | None:
+    return run.verdict or current(found.controller.judged, run.route, found.controller.settings)
+
+
+def run_view(run: Run, verdict: Verdict | None) -> Json:
+    step = run.now
+    return {
+        "route": run.route,
+        "run": run.number,
+        "phase": run.phase.value,
+        "plan": run.plan.name,
+        "upstream": run.upstream,
+        "step": run.step + 1,
+        "share": views.percent(step.share),
+        "steps": [step_view(each) for each in run.steps],
+        "since": run.since,
+        "started": run.started,
+        "actor": run.actor,
+        "reason": run.reason,
+        "order": run.order or None,
+        "revision": run.revision or None,
+        "paused": run.paused or None,
+        "standing": run.standing.value,
+        "waits": list(run.waits),
+        "approved": run.approved,
+        "held": None if run.hold is None else str(run.hold),
+        "verdict": None if verdict is None else verdict_json(verdict),
+        "text": summary(run),
+    }
+
+
+def step_view(step: PlanStep) -> Json:
+    return {
+        "name": step_name(step),
+        "share": views.percent(step.share),
+        "gate": step.gate.value,
+        "min_time": step.min_time,
+        "min_clients": step.min_clients,
+        "min_sample": step.min_sample,
+    }
+
+
+def summary(run: Run) -> str:
+    """Where it stands, in one line."""
+    where = f"step {run.step + 1} of {len(run.steps)}, {step_name(run.now)}"
+    if run.paused:
+        return f"paused at {where}: {run.paused}"
+    if run.over or run.phase in {Phase.ROLLING_BACK, Phase.ABORTING}:
+        return f"{run.phase} at {where}" + (f": {run.verdict}" if run.verdict else "")
+    waits = f"; waits for {'; '.join(run.waits)}" if run.waits else ""
+    return f"{run.phase} {where}, {run.standing}{waits}"
+
+
+# -- what people ask ---------------------------------------------------------------------------------------------------
+
+
+async def do(request: web.Request) -> web.Response:
+    """`{"do": "start", "scope": {"route": "product"}, "reason": "...", "at": 25}`; `at` begins at that step."""
+    found = await body.read_object(request, ("do", "scope", "reason", "at", "without_evidence"))
+    what = body.text(found, "do")
+    if what not in DOES:
+        raise invalid("do", f"{what[:40]!r} is nothing that rollouts do", f"write {', '.join(DOES)}")
+    scope = body.scope(found)
+    if scope.reach is Reach.SITE:
+        raise invalid("scope.site", "a site has no rollout", "name a route or a group")
+    running = rollouts(request)
+    body.check_revision(request, running.live.revision)
+    reason, actor, unproven = body.reason(found), body.actor(request), found.get("without_evidence", False)
+    if not isinstance(unproven, bool) or (unproven and what != Ask.PROMOTE):
+        raise invalid("without_evidence", "it belongs to a promotion and is true or false", "leave it out")
+    if "at" in found and what != START:
+        raise invalid("at", "it belongs to a start", "leave it out")
+    routes = running.covered(scope)
+    if not routes:
+        raise Problem(404, "unknown-route", f"{scope} names nothing in routes.yaml", "see GET /api/v1/routes")
+    if what == START:
+        first = body.share(found, "at") if "at" in found else None
+        named = [route for route in routes if route.rollout] or routes[:1]
+        outcomes = await running.start(named, actor=actor, reason=reason, first=first)
+    else:
+        names = [route.name for route in routes if _concerned(running, route.name)] or [routes[0].name]
+        outcomes = await running.ask(names, Ask(what), actor=actor, reason=reason, unproven=unproven)
+    return _outcomes(running, outcomes)
+
+
+def _concerned(found: Rollouts, route: str) -> bool:
+    run = found.controller.runs.get(route)
+    return run is not None and not run.over
+
+
+def _outcomes(found: Rollouts, outcomes: list[Outcome]) -> web.Response:
+    refused = [each for each in outcomes if each.run is None]
+    if len(refused) == len(outcomes):
+        problem = Problem(409, "refused", refused[0].why, "see `strangler rollout status`")
+        problem.problems = [f"{each.route}: {each.why}" for each in refused]
+        raise problem
+    return answer(
+        {
+            "revision": found.live.revision,
+            "rollouts": [run_view(each.run, _verdict(found, each.run)) for each in outcomes if each.run is not None],
+            "refused": [{"route": each.route, "why": each.why} for each in refused],
+        }
+    )
+
+
+# -- what was ----------------------------------------------------------------------------------------------------------
+
+
+async def log(request: web.Request) -> web.Response:
+    """Oldest first, behind the number `after`; `evidence=true` brings the recorded evidence instead."""
+    body.only(request.query, ("route", "after", "limit", "evidence"))
+    limit = body.bounded(request.query, "limit", MOST) or PAGE
+    after = body.bounded(request.query, "after", 10**15) or 0
+    kind = "batch" if body.flag(request.query, "evidence") else ""
+    route = "" if kind else request.query.get("route", "")
+    try:
+        lines = await rollouts(request).journal.lines(kind=kind, route=route, after=after, limit=limit)
+    except JournalError as error:
+        raise Problem(503, "storage", str(error), "see the state directory's disk") from error
+    return answer({"lines": list(map(line_view, lines))})
+
+
+def line_view(line: Line) -> Json:
+    return {
+        "number": line.number,
+        "at": line.at,
+        "kind": line.kind,
+        "route": line.route or None,
+        "body": json.loads(line.body),
+    }

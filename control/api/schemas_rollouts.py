@@ -1,0 +1,69 @@
+"""The shapes of what is said about rollouts, in JSON Schema's words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from control.api.body import MAX_REASON
+from control.api.rollouts import DOES
+from control.api.schemas import (
+    COUNT,
+    NUMBER,
+    OBJECT,
+    ORDINAL,
+    PERCENT,
+    SHARED_SCOPE,
+    TEXT,
+    TRUTH,
+    Json,
+    Parameter,
+    answer,
+    line,
+    many,
+    maybe,
+)
+from rollout.core.run import Phase
+from rollout.core.verdict import Standing
+
+ROUTE: Final = Parameter("route", "of this route alone", line(200))
+GROUP: Final = Parameter("group", "of the routes of this group", TEXT)
+PHASE: Final = Parameter("phase", "those that are doing this", {"enum": [phase.value for phase in Phase]})
+AFTER: Final = Parameter("after", "behind this number", {"type": "integer", "minimum": 1, "maximum": 10**15})
+EVIDENCE: Final = Parameter("evidence", "what was counted, instead of what happened", TRUTH)
+
+DO: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "do": {"enum": list(DOES)},
+        "scope": SHARED_SCOPE,
+        "reason": line(MAX_REASON),
+        "at": PERCENT | {"description": "of a start: the step to begin with"},
+        "without_evidence": {"type": "boolean", "description": "of a promotion: whatever evidence says"},
+    },
+    "required": ["do", "scope", "reason"],
+    "additionalProperties": False,
+}
+_STEP: Final = answer({"name": TEXT, "share": PERCENT, "gate": TEXT, "min_time": NUMBER})
+RUN: Final = answer(
+    {
+        "route": TEXT,
+        "run": ORDINAL,
+        "phase": {"enum": [phase.value for phase in Phase]},
+        "plan": TEXT,
+        "step": ORDINAL,
+        "share": PERCENT,
+        "steps": many(_STEP),
+        "since": NUMBER,
+        "paused": maybe(TEXT),
+        "standing": {"enum": [standing.value for standing in Standing]},
+        "waits": many(TEXT),
+        "held": maybe(TEXT),
+        "verdict": maybe(OBJECT),
+        "text": TEXT,
+    }
+)
+RUNS: Final = answer({"revision": ORDINAL, "armed": TRUTH, "rollouts": many(RUN)})
+DONE: Final = answer(
+    {"revision": ORDINAL, "rollouts": many(RUN), "refused": many(answer({"route": TEXT, "why": TEXT}))}
+)
+LOG: Final = answer({"lines": many(answer({"number": COUNT, "at": NUMBER, "kind": TEXT, "body": OBJECT}))})
