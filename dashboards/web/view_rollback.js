@@ -1,0 +1,361 @@
+// The way back: choose what, say why, one button.  Then every worker's word, then what traffic says, then how to undo it.
+
+import { get, may, post, session } from "./api.js";
+import { announce, h } from "./dom.js";
+import { rateOf, watchRates } from "./figures.js";
+import { ms, percent, plural, rate, scopeOption, scopeText } from "./format.js";
+import { actorField, resumeOrder } from "./orders.js";
+import { copyButton, missing, moves, orderWhen, refusal, scopeLink, workerList } from "./parts.js";
+import { changed, refresh, state } from "./store.js";
+
+const LOOK = 400;
+const LOOKS = 25; // ten seconds; a long poll or a tunnel may take longer than that
+const LISTED = 60;
+
+export function rollbackView(place) {
+  const stopRates = watchRates();
+  const seen = { text: "", scope: asked(place), reason: "", preview: null, previewed: "", busy: false, refused: null, done: null };
+  let stopped = false;
+  if (seen.scope) look();
+
+  function asked({ query }) {
+    for (const kind of ["route", "group", "site"]) if (query.get(kind)) return { [kind]: query.get(kind) };
+    return query.has("all") ? { all: true } : null;
+  }
+
+  function choose(scope) {
+    Object.assign(seen, { scope, refused: null });
+    look();
+    changed();
+  }
+
+  async function look() {
+    const scope = seen.scope;
+    seen.previewed = JSON.stringify(scope);
+    try {
+      const found = await post("/api/v1/preview", { kind: "rollback", scope });
+      if (seen.previewed === JSON.stringify(scope)) seen.preview = found;
+    } catch (error) {
+      seen.preview = null;
+      if (error.status === 404) seen.refused = error;
+    }
+    changed();
+  }
+
+  async function give(event) {
+    event.preventDefault();
+    if (seen.busy || !seen.scope) return;
+    Object.assign(seen, { busy: true, refused: null, done: null, began: performance.now() });
+    announce("Rolling back");
+    changed();
+    try {
+      const reason = seen.reason.trim() || "no reason given yet (from the page)";
+      const change = await post("/api/v1/rollbacks", { scope: seen.scope, reason });
+      seen.done = { change, looks: [], quiet: null, took: performance.now() - seen.began, scope: seen.scope };
+      const late = change.workers.filter((worker) => worker.ms === undefined).length;
+      announce(late ? `In force, but ${late} workers have not confirmed` : "Rolled back, confirmed by all workers", true);
+      prove(seen.done);
+    } catch (error) {
+      seen.refused = error;
+    }
+    seen.busy = false;
+    refresh().catch(() => {});
+    changed();
+    document.getElementById("rollback-result")?.focus();
+  }
+
+  // Looks at the new side until nothing is answered there any more and nothing is under way.
+  async function prove(done) {
+    const path = `/api/v1/orders/${done.change.order.id}/traffic`;
+    for (let number = 0; number < LOOKS && !stopped && seen.done === done; number += 1) {
+      try {
+        done.looks.push(await get(path));
+      } catch (error) {
+        done.blind = error.message;
+      }
+      const [before, after] = done.looks.slice(-2);
+      if (after && after.answered === before.answered && !after.in_flight) {
+        done.quiet ??= after.at - done.looks[0].at;
+        if (number >= 4) break;
+      } else {
+        done.quiet = null;
+      }
+      changed();
+      await new Promise((next) => setTimeout(next, LOOK));
+    }
+    done.over = true;
+    if (done.quiet !== null) announce("Nothing goes to the new side any more");
+    changed();
+  }
+
+  return {
+    title: "Roll back",
+    moved(next) {
+      const scope = asked(next);
+      if (scope && !seen.done) choose(scope);
+    },
+    draw: () => [
+      h("h1", {}, "Roll back to legacy"),
+      !may("operator")
+        ? missing(`${session.name} is signed in as ${session.role}. Rolling back needs the role operator; ask somebody who has it.`)
+        : seen.done
+          ? result(seen, () => {
+              Object.assign(seen, { done: null, scope: null, preview: null, reason: "" });
+              changed();
+            })
+          : form(seen, choose, give),
+      inForce(),
+    ],
+    stop() {
+      stopped = true;
+      stopRates();
+    },
+  };
+}
+
+// -- before -----------------------------------------------------------------------------------------------------------
+
+function form(seen, choose, give) {
+  return h(
+    "form",
+    { class: "rollback-form", onsubmit: give, key: "form" },
+    h(
+      "fieldset",
+      { class: "chooser" },
+      h("legend", {}, "What"),
+      h("input", {
+        type: "search",
+        "aria-label": "Find a route, a group or a site",
+        placeholder: "Find a route, a group or a site",
+        value: seen.text,
+        oninput: (event) => {
+          seen.text = event.target.value;
+          changed();
+        },
+      }),
+      h("p", { class: "scope-head", "aria-hidden": "true" }, "requests/s on new"),
+      h("div", { class: "scopes" }, scopes(seen).map((each) => scopeRow(each, seen, choose))),
+    ),
+    h(
+      "div",
+      { class: "rollback-go" },
+      h(
+        "label",
+        { class: "field" },
+        h("span", {}, "Reason"),
+        h("input", {
+          value: seen.reason,
+          maxlength: "1000",
+          placeholder: "what you have seen; it may wait, but stands in the history for good",
+          oninput: (event) => (seen.reason = event.target.value),
+        }),
+      ),
+      actorField(changed),
+      consequences(seen),
+      seen.refused ? refusal(seen.refused) : null,
+      h(
+        "button",
+        { class: "rollback-button", disabled: !seen.scope || seen.busy },
+        seen.busy ? "Waiting for the workers …" : seen.scope ? `Roll back ${scopeText(seen.scope)}` : "Choose what to roll back",
+      ),
+      h("p", { class: "note" }, "At once, and until somebody resumes it. No rule stands in the way."),
+    ),
+  );
+}
+
+// Everything, then groups and sites, then routes with the most on new: those that match what was typed.
+function scopes(seen) {
+  const words = seen.text.toLowerCase().split(/\s+/).filter(Boolean);
+  const fits = (text) => words.every((word) => text.toLowerCase().includes(word));
+  const rates = new Map();
+  let all = 0;
+  for (const route of state.routes) {
+    const fresh = rateOf(route.name).new;
+    all += fresh;
+    rates.set(route.group, (rates.get(route.group) || 0) + fresh);
+  }
+  const found = [];
+  const groups = [];
+  if (fits("everything all")) found.push({ scope: { all: true }, label: "Everything", rate: all, sub: plural(state.routes.length, "route") });
+  for (const group of state.groups) {
+    if (!fits(`group ${group.name}`)) continue;
+    const at = group.onNew ? `${group.onNew} of ${group.routes} on new, up to ${percent(group.highest)}` : "all on legacy";
+    groups.push({ scope: { group: group.name }, label: group.name, rate: rates.get(group.name), sub: `group · ${at}` });
+  }
+  groups.sort((a, b) => b.rate - a.rate);
+  found.push(...groups);
+  for (const site of state.status?.sites || []) {
+    if (fits(`site ${site.name}`)) found.push({ scope: { site: site.name }, label: site.name, rate: null, sub: "site · its requests go to legacy" });
+  }
+  const routes = state.routes.filter((route) => fits(`${route.name} ${route.path} ${route.group}`));
+  const live = routes.map((route) => ({
+    scope: { route: route.name },
+    label: route.name,
+    rate: rateOf(route.name).new,
+    share: route.effective,
+    sub: `route · ${route.cause === "rollback" ? "rolled back already" : `at ${percent(route.effective)}`}`,
+  }));
+  live.sort((a, b) => (b.share > 0) - (a.share > 0) || b.rate - a.rate || b.share - a.share);
+  const chosen = seen.scope?.route && live.find((each) => each.scope.route === seen.scope.route);
+  const shown = live.slice(0, LISTED);
+  if (chosen && !shown.includes(chosen)) shown.unshift(chosen);
+  return [...found, ...shown];
+}
+
+function scopeRow(each, seen, choose) {
+  const key = JSON.stringify(each.scope);
+  const chosen = JSON.stringify(seen.scope) === key;
+  return h(
+    "label",
+    { key, class: `scope-row${chosen ? " chosen" : ""}` },
+    h("input", { type: "radio", name: "scope", checked: chosen, onchange: () => choose(each.scope) }),
+    h("span", { class: "name" }, each.label),
+    h("small", {}, each.sub),
+    h("span", { class: "n" }, each.rate === null ? "" : rate(each.rate), h("span", { class: "unseen" }, " requests a second on new")),
+  );
+}
+
+function consequences(seen) {
+  if (!seen.scope) return h("p", { class: "note", "aria-live": "polite" }, "Choose on the left; the busiest on the new side stand first.");
+  const found = seen.preview;
+  if (!found) return h("p", { class: "note", "aria-live": "polite" }, "");
+  const back = found.routes.reduce((sum, route) => sum + rateOf(route.name).new, 0);
+  return h(
+    "div",
+    { class: "preview", "aria-live": "polite" },
+    found.routes.length
+      ? [
+          h("p", {}, h("b", {}, plural(found.routes.length, "route")), ` to 0 %; about `, h("b", {}, `${rate(back)} requests/s`), " come back to legacy."),
+          moves(found.routes, 5),
+        ]
+      : h("p", {}, "No share changes: nothing of it is on new, or it is held on legacy already."),
+  );
+}
+
+// -- after ------------------------------------------------------------------------------------------------------------
+
+function result(seen, anew) {
+  const { change, scope } = seen.done;
+  const confirmed = change.confirmed || caughtUp(change);
+  return h(
+    "section",
+    { class: "rollback-result", id: "rollback-result", tabindex: "-1", "aria-label": "What became of it", key: "result" },
+    h(
+      "div",
+      { class: `verdict ${confirmed ? "good" : "bad"}` },
+      h("h2", {}, confirmed ? `${capital(scopeText(scope))} is on legacy` : "In force, but not confirmed by all workers"),
+      h(
+        "p",
+        {},
+        change.already
+          ? `It was already: ${change.order.id} by ${change.order.actor} holds it.`
+          : `${change.order.id}, revision ${change.revision}, after ${ms(change.ms)}.`,
+        change.persisted ? "" : " Not recorded yet: the store does not answer. It holds all the same.",
+      ),
+    ),
+    h("div", { class: "columns" }, [
+      h("div", { key: "w" }, h("h3", {}, "Every worker's word"), workerList(words(change))),
+      h("div", { key: "p" }, h("h3", {}, "What traffic says"), proof(seen.done)),
+      h(
+        "div",
+        { key: "r" },
+        h("h3", {}, plural(change.routes.length, "route moved", "routes moved")),
+        moves(change.routes, 8) || h("p", { class: "note" }, "None: no share was above 0 %."),
+        skipped(change.skipped),
+      ),
+    ]),
+    legacyNote(change.legacy),
+    h("h3", {}, "Undo"),
+    copyButton(`strangler resume ${change.order.id} --reason '...'`),
+    h(
+      "div",
+      { class: "buttons" },
+      h("button", { type: "button", onclick: () => resumeOrder(change.order) }, "Undo: resume …"),
+      h("button", { type: "button", class: "quiet", onclick: anew }, "Roll back something else"),
+    ),
+    h("p", { class: "note" }, "The same on the command line: ", h("code", {}, `strangler rollback ${scopeOption(scope)} --reason '...'`)),
+  );
+}
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+// Has every worker confirmed it, or something newer, meanwhile?
+function caughtUp(change) {
+  const workers = state.status?.workers || [];
+  return workers.length > 0 && state.status.revision >= change.revision && workers.every((worker) => worker.confirmed);
+}
+
+function words(change) {
+  return change.workers.map((worker) => {
+    if (worker.ms !== undefined) return { id: worker.id, done: true, says: `confirmed in ${ms(worker.ms)}` };
+    const present = state.status?.workers.find((each) => each.id === worker.id);
+    if (present?.confirmed && present.revision >= change.revision) return { id: worker.id, done: true, says: "confirmed since" };
+    return { id: worker.id, failed: true, says: worker.error || "has not confirmed" };
+  });
+}
+
+function proof(done) {
+  const [before, after] = done.looks.slice(-2);
+  if (!after) return h("p", { class: "note" }, done.blind ? `Not known: ${done.blind}` : "Looking …");
+  const per = (after.answered - before.answered) / Math.max(0.001, after.at - before.at);
+  return h(
+    "ul",
+    { class: "proof" },
+    h("li", { class: per === 0 ? "done" : "waiting" }, h("span", {}, "answered by new"), h("b", {}, `${rate(per)} requests/s`)),
+    after.in_flight === null
+      ? null
+      : h("li", { class: after.in_flight ? "waiting" : "done" }, h("span", {}, "still under way there"), h("b", {}, String(after.in_flight))),
+    after.tunnels ? h("li", { class: "waiting" }, h("span", {}, "open tunnels"), h("b", {}, String(after.tunnels))) : null,
+    done.quiet === null || done.quiet === undefined
+      ? h("li", { class: "waiting" }, h("span", {}, done.over ? "not quiet yet: look again at the route" : "looking on …"))
+      : h("li", { class: "done" }, h("span", {}, "quiet"), h("b", {}, "nothing goes to the new side")),
+  );
+}
+
+function skipped(found) {
+  if (!found?.length) return null;
+  return h(
+    "details",
+    {},
+    h("summary", {}, `${plural(found.length, "route")} skipped`),
+    h("ul", {}, found.slice(0, 20).map((each) => h("li", {}, `${each.name}: ${each.why}`))),
+  );
+}
+
+function legacyNote(legacy) {
+  if (!legacy) return null;
+  return h(
+    "p",
+    { class: legacy.above_highest ? "result warn" : "note" },
+    `Legacy serves ${rate(legacy.requests_per_second)} requests/s, and ${rate(legacy.returning)} come back to it. `,
+    legacy.above_highest
+      ? h("b", {}, `That is more than the ${rate(legacy.highest)} it has served at most lately. If it falters, resume with a small weight.`)
+      : "",
+  );
+}
+
+// -- what is rolled back already --------------------------------------------------------------------------------------
+
+function inForce() {
+  const found = (state.status?.orders || []).filter((order) => order.kind === "rollback");
+  if (!found.length) return null;
+  return h(
+    "section",
+    { "aria-labelledby": "in-force", key: "in-force" },
+    h("h2", { id: "in-force" }, "In force"),
+    h(
+      "ul",
+      { class: "needs" },
+      found.map((order) =>
+        h(
+          "li",
+          { key: order.id, class: "need bad" },
+          h("span", { class: "what" }, `${order.id}: `, scopeLink(order.scope)),
+          h("span", { class: "why" }, `${order.actor}: “${order.reason}”, ${orderWhen(order)}`),
+          h("span", { class: "do" }, may("operator") ? h("button", { type: "button", onclick: () => resumeOrder(order) }, "Resume …") : null),
+        ),
+      ),
+    ),
+  );
+}
+
