@@ -195,6 +195,8 @@ class Observer:
         self._targets[place.key] = target
         if transition is None:
             return
+        if (transition.before, transition.after) == (Status.UNKNOWN, Status.UP):
+            return  # as everybody supposed
         self._changes.setdefault(place.key, Counter())[transition.after] += 1
         self._events.tell(
             EventName.TARGET_CHANGED,

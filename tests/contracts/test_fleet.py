@@ -14,6 +14,7 @@ import pytest
 from control.channel import WorkerFleet
 from control.main import SystemClock
 from router.core.model import Endpoint, Route, Table, Upstream
+from router.core.observed import UNOBSERVED, Observed
 from router.core.orders import Cause, Effective, EffectiveState
 from router.core.wire import Blocks, delta_line, endpoint_key, state_hash, structure_digest, structure_lines
 from router.events import Events
@@ -194,3 +195,27 @@ async def test_a_wrong_hash_is_never_confirmed(handle: Handle) -> None:
     answers = await handle.fleet.confirmed(wrong, 0.2)
     assert [None, None] == [answer.ms for answer in answers]
     assert [0, 0] == [handle.worker(number).revision for number in range(2)]
+
+
+async def until_observed(handle: Handle, expected: Observed, *numbers: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while any(handle.worker(number).observed != expected for number in numbers):
+            await asyncio.sleep(0.001)
+
+
+async def test_an_observation_reaches_every_worker_and_the_next_one_stands_in_its_place(handle: Handle) -> None:
+    """Whole, without a revision; nobody has to confirm it."""
+    for observed in (Observed({"m http://a:1": 0}), Observed({}, {"m http://a:1": ("10.0.0.1",)}), UNOBSERVED):
+        handle.fleet.observe(observed)
+        await until_observed(handle, observed, 0, 1)
+    assert [0, 0] == [handle.worker(number).revision for number in range(2)]
+
+
+async def test_a_worker_that_starts_later_hears_of_the_newest_observation(handle: Handle) -> None:
+    """Also when there is no target yet."""
+    await handle.stop(1)
+    newest = Observed({"m http://a:1": 500_000})
+    for observed in (Observed({"m http://a:1": 0}), newest):
+        handle.fleet.observe(observed)
+    await handle.start(1)
+    await until_observed(handle, newest, 0, 1)

@@ -16,6 +16,7 @@ import pytest
 from control import channel
 from control.channel import SnapshotFile, WorkerFleet
 from control.main import SystemClock
+from router.core.observed import Observed
 from router.core.wire import encode
 from router.events import Event, EventName, Events
 from router.planes.pretend import PretendWorker
@@ -324,3 +325,41 @@ async def test_a_disk_that_is_full_is_said_once_and_tried_again(
     await settle(room, newest)
     await until(lambda: newest.snapshot == (room.state / "snapshot.ndjson").read_bytes())
     assert 1 == len(room.said(EventName.SNAPSHOT_UNWRITABLE))
+
+
+# ------------------------------------------------------------------------------------------- observations
+
+
+async def test_a_worker_that_is_slow_misses_observations_and_gets_the_newest(room: Room) -> None:
+    """One is under way at a time, so that a worker that stands still costs one line and no more."""
+    answers = iter((None, {"op": "health", "ok": True}))
+    path = room.state / "workers" / "0.sock"
+    async with Script(path, lambda line: next(answers, None) if line["op"] == "health" else {"op": "pong"}) as script:
+        await until(lambda: room.fleet.states()[0].connected)
+        for part in range(1000):
+            room.fleet.observe(Observed({"m http://a:1": part}))
+        await until(lambda: "health" in script.ops())
+        pings = script.ops().count("ping")
+        await until(lambda: script.ops().count("ping") > pings)
+        assert [{"m http://a:1": 0}] == [line["levels"] for line in script.got if line["op"] == "health"]
+        script.answer = lambda line: {"op": "health", "ok": True} if line["op"] == "ping" else None
+        await until(lambda: script.ops().count("health") == 2)
+        assert {"m http://a:1": 999} == [line["levels"] for line in script.got if line["op"] == "health"][1]
+
+
+async def test_a_worker_hears_what_is_observed_before_it_takes_a_snapshot(room: Room) -> None:
+    """Else its first requests would go to places that are known to be down."""
+    room.fleet.observe(Observed({"m http://a:1": 0}))
+    room.fleet.aim(whole(1, 10))
+    async with Script(room.state / "workers" / "0.sock", lambda _: None) as script:
+        await until(lambda: "commit" in script.ops())
+        assert ["health", "begin"] == [op for op in script.ops() if op != "ping"][:2]
+
+
+async def test_the_breakers_of_a_route_are_closed_at_every_worker(room: Room, worker: SocketWorker) -> None:
+    """And those that have not answered are named."""
+    await until(lambda: room.fleet.states()[0].connected)
+    assert () == await room.fleet.close_breaker("r0", PATIENCE)
+    await worker.stop()
+    await until(lambda: not room.fleet.states()[0].connected)
+    assert (0,) == await room.fleet.close_breaker("r0", 0.1)
