@@ -127,7 +127,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
     metrics = Metrics(live, files, progress=progress.look)
     journal = SqliteJournal(options.state / "rollouts.db")
-    rollouts = rollouts_of(live, files, journal, clock, local_time)
+    rollouts = rollouts_of(live, files, journal, clock, traffic, local_time)
     try:
         await compiler.start()
         yield Parts(live, fleet, adoption, traffic, metrics, checker, audit, progress, series, observer, rollouts)

@@ -203,6 +203,14 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         refuses=(404, 409, 412, 415, 422, 503),
     ),
     _get(
+        "/api/v1/rollouts/plan",
+        rollouts.plan,
+        "What a rollout would take: of one route, or the calendar of all.",
+        schemas_rollouts.PLAN,
+        schemas_rollouts.ROUTE,
+        refuses=(404, 422),
+    ),
+    _get(
         "/api/v1/rollouts/log",
         rollouts.log,
         "What happened in rollouts, or the evidence that was recorded.",

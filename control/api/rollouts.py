@@ -2,6 +2,7 @@
 
 GET  /api/v1/rollouts          all of them, or those of a state, a group or one route
 POST /api/v1/rollouts          start, pause, resume, promote, abort: for a route, a glob or a group
+GET  /api/v1/rollouts/plan     what it would take, before anybody starts it
 GET  /api/v1/rollouts/log      what happened, and the evidence that was recorded
 """
 
@@ -19,6 +20,7 @@ from control.api.reads import MOST, answer, context
 from control.rollouts.service import Outcome, Rollouts
 from rollout.core.advance import step_name
 from rollout.core.judge import current
+from rollout.core.plan import Calendar, Forecast, calendar
 from rollout.core.run import Ask, Phase, Run
 from rollout.core.verdict import Verdict, verdict_json
 from rollout.ports import JournalError, Line
@@ -169,6 +171,62 @@ def _outcomes(found: Rollouts, outcomes: list[Outcome]) -> web.Response:
             "refused": [{"route": each.route, "why": each.why} for each in refused],
         }
     )
+
+
+# -- before ------------------------------------------------------------------------------------------------------------
+
+
+async def plan(request: web.Request) -> web.Response:
+    """What a rollout would take, from the traffic of the last minute: of one route in detail, or of all of them."""
+    body.only(request.query, ("route",))
+    found = rollouts(request)
+    name = request.query.get("route")
+    if name is None:
+        known = await found.forecasts(found.live.table.routes, detail=False)
+        return answer({"revision": found.live.revision, "calendar": calendar_view(calendar(known))})
+    routes = [route for route in found.live.table.routes if route.name == name]
+    if not routes:
+        raise Problem(404, "unknown-route", f"there is no route {name[:200]!r}", "see GET /api/v1/routes")
+    known = await found.forecasts(routes, detail=True)
+    if not known:
+        raise Problem(404, "no-plan", f"{name[:200]} has no plan or no new side", "write `rollout:` and `new:` at it")
+    return answer({"revision": found.live.revision, "forecast": forecast_view(known[0])})
+
+
+def forecast_view(found: Forecast) -> Json:
+    return {
+        "route": found.route,
+        "requests_per_second": round(found.traffic.rate, 3),
+        "failing": round(100 * found.traffic.failing, 4),
+        "seconds": found.seconds,
+        "steps": [
+            step_view(each.step)
+            | {
+                "requests": each.requests,
+                "seconds": each.seconds,
+                "detectable": None if each.detectable is None else round(100 * each.detectable, 4),
+                "harm": None if each.harm is None else round(each.harm),
+            }
+            for each in found.steps
+        ],
+    }
+
+
+def calendar_view(found: Calendar) -> Json:
+    return {
+        "routes": found.routes,
+        "day": found.day,
+        "week": found.week,
+        "month": found.month,
+        "slow": [
+            {
+                "route": each.route,
+                "seconds": each.seconds,
+                "begin": None if each.begin is None else views.percent(each.begin),
+            }
+            for each in found.slow
+        ],
+    }
 
 
 # -- what was ----------------------------------------------------------------------------------------------------------

@@ -66,4 +66,17 @@ RUNS: Final = answer({"revision": ORDINAL, "armed": TRUTH, "rollouts": many(RUN)
 DONE: Final = answer(
     {"revision": ORDINAL, "rollouts": many(RUN), "refused": many(answer({"route": TEXT, "why": TEXT}))}
 )
+_FORECAST: Final = answer(
+    {
+        "route": TEXT,
+        "requests_per_second": NUMBER,
+        "failing": NUMBER,
+        "seconds": maybe(NUMBER),
+        "steps": many(answer({"name": TEXT, "requests": maybe(COUNT), "seconds": maybe(NUMBER)})),
+    }
+)
+_CALENDAR: Final = answer(
+    {"routes": COUNT, "day": COUNT, "week": COUNT, "month": COUNT, "slow": many(answer({"route": TEXT}))}
+)
+PLAN: Final = answer({"revision": ORDINAL}, forecast=_FORECAST, calendar=_CALENDAR)
 LOG: Final = answer({"lines": many(answer({"number": COUNT, "at": NUMBER, "kind": TEXT, "body": OBJECT}))})

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from control.counters import CounterFiles
 from control.rollouts.platform import LivePlatform
 from control.rollouts.source import CounterSource
 from rollout.controller import Controller, Objection, Wanted
+from rollout.core.counted import Outcomes
+from rollout.core.plan import Forecast, Traffic, forecast
 from rollout.core.run import Ask, Asked, Run
-from rollout.ports import Journal
+from rollout.ports import Journal, Source
 from router.core.model import PlanStep, Route
 from router.core.orders import Scope
 from router.core.place import covered
@@ -18,6 +22,11 @@ from router.core.plans import plan_named, steps_for
 from router.core.units import write_percent
 from router.live import Live
 from router.ports import Clock
+from router.ports import Traffic as Recent
+
+Local = Callable[[float, str], tuple[int, int]]
+MINUTE: Final = 60.0
+"""What `recent` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +40,29 @@ class Outcome:
 
 
 def rollouts_of(
-    live: Live, files: CounterFiles, journal: Journal, clock: Clock, local: Callable[[float, str], tuple[int, int]]
+    live: Live, files: CounterFiles, journal: Journal, clock: Clock, recent: Recent, local: Local
 ) -> Rollouts:
     """Everything joined together; `local` tells weekday and minute of a time in a time zone."""
     platform = LivePlatform(live, local, clock.now)
     source = CounterSource(files, lambda: live.blocks.routes)
     controller = Controller(platform=platform, source=source, journal=journal, clock=clock, tell=live.events.tell)
-    return Rollouts(live, controller, platform, journal)
+    return Rollouts(live, controller, platform, journal, source, recent)
 
 
 class Rollouts:
     """What the admin address works with."""
 
-    def __init__(self, live: Live, controller: Controller, platform: LivePlatform, journal: Journal) -> None:
+    def __init__(
+        self,
+        live: Live,
+        controller: Controller,
+        platform: LivePlatform,
+        journal: Journal,
+        source: Source,
+        recent: Recent,
+    ) -> None:
+        self.source = source
+        self.recent = recent
         self.live = live
         self.controller = controller
         self.platform = platform
@@ -52,6 +71,35 @@ class Rollouts:
     def covered(self, scope: Scope) -> tuple[Route, ...]:
         """The routes of a scope."""
         return covered(self.live.table, scope)
+
+    # -- before: what would it take? ----------------------------------------------------------------
+
+    async def forecasts(self, routes: Sequence[Route], *, detail: bool) -> list[Forecast]:
+        """Of those of the routes that have a plan and a new side, from their traffic of the last minute."""
+        asked = [route for route in routes if route.new and plan_named(self.live.table.plans, route.rollout)]
+        known = await self._traffic(asked)
+        return await asyncio.to_thread(self._forecasts, asked, known, detail)
+
+    def _forecasts(self, routes: Sequence[Route], known: Mapping[str, Traffic], detail: bool) -> list[Forecast]:
+        found = []
+        for route in routes:
+            plan = plan_named(self.live.table.plans, route.rollout)
+            if plan is not None:
+                steps, settings = steps_for(plan, route), self.controller.settings
+                found.append(forecast(route.name, plan, steps, known[route.name], settings, detail=detail))
+        return found
+
+    async def _traffic(self, routes: Sequence[Route]) -> dict[str, Traffic]:
+        recent = self.recent.recent()
+        counted = await self.source.counted([route.name for route in routes])
+        found = {}
+        for route in routes:
+            legacy = counted[route.name].legacy if route.name in counted else Outcomes()
+            failing = legacy.failures / legacy.requests if legacy.requests else 0.0
+            found[route.name] = Traffic(recent.get(route.name, 0) / MINUTE, failing)
+        return found
+
+    # -- what people want ---------------------------------------------------------------------------
 
     async def start(self, routes: Sequence[Route], *, actor: str, reason: str, first: int | None) -> list[Outcome]:
         """A run for each route; `first` is the share of the step to begin with."""
