@@ -1,0 +1,235 @@
+"""A real Prometheus scrapes a running router with traffic: no query of any dashboard or rule is empty, none is broken.
+
+Prometheus loads the rules as they are shipped; what Grafana would fill in for its variables is filled in here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+
+from tests.journeys.rig import ROOT, Router, free_port
+
+PATIENCE = 60.0
+DASHBOARDS = ROOT / "dashboards"
+ROUTES = """\
+version: 1
+upstreams:
+  monolith: {{endpoints: [http://127.0.0.1:{legacy}]}}
+  catalog: {{endpoints: [http://127.0.0.1:{new}]}}
+  dead: {{endpoints: [http://127.0.0.1:{dead}]}}
+legacy: monolith
+defaults: {{subject: [header:X-User-Id]}}
+groups:
+  catalog: {{owner: team-catalog, new: catalog, fallback: {{on: [503]}}}}
+routes:
+  - {{path: "/product/{{id}}", group: catalog, weight: 50, name: product}}
+  - {{path: "/search/{{id}}", group: catalog, weight: 100, name: search}}
+  - {{path: "/broken/{{id}}", new: catalog, weight: 50, name: broken}}
+  - {{path: "/lost/{{id}}", new: dead, weight: 50, name: lost, fallback: {{on: [connect]}}}}
+  - {{path: "/cart/{{id}}", new: catalog, weight: 50, name: cart}}
+"""
+
+
+class Legacy(BaseHTTPRequestHandler):
+    """Answers everything with 200, but what is broken with 500."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(self.status())
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def status(self) -> int:
+        return 500 if self.path.startswith("/broken") else 200
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class New(Legacy):
+    """Every third thing makes it fail in a way that a fallback hides."""
+
+    def status(self) -> int:
+        return 503 if int(self.path.rpartition("/")[2]) % 3 == 0 else 200
+
+
+@pytest.fixture(scope="module")
+def router() -> Iterator[Router]:
+    """With traffic, and with a rollback in force."""
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Legacy, New)]
+    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers]
+    for server, thread in zip(servers, threads, strict=True):
+        server.daemon_threads = True
+        thread.start()
+    legacy, new = (server.server_address[1] for server in servers)
+    stop = threading.Event()
+    try:
+        with Router(ROUTES.format(legacy=legacy, new=new, dead=free_port()), workers=2) as router:
+            roll_back(router, "cart")
+            clients = threading.Thread(target=browse, args=(router, stop))
+            clients.start()
+            try:
+                yield router
+            finally:
+                stop.set()
+                clients.join(20)
+    finally:
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join(20)
+
+
+def roll_back(router: Router, route: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", router.admin_port, timeout=20)
+    body = json.dumps({"scope": {"route": route}, "reason": "a rehearsal"})
+    connection.request("POST", "/api/v1/rollbacks", body, {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def browse(router: Router, stop: threading.Event) -> None:
+    """A few hundred requests a second at most, until it is told to stop."""
+    connection = http.client.HTTPConnection(*router.address, timeout=20)
+    number = 0
+    while not stop.wait(0.02):
+        number += 1
+        for what in ("product", "search", "broken", "lost", "cart", "elsewhere"):
+            connection.request("GET", f"/{what}/{number}", headers={"X-User-Id": f"u-{number % 50}"})
+            connection.getresponse().read()
+    connection.close()
+
+
+class Prometheus:
+    """The program with our rules, scraping one router each second."""
+
+    def __init__(self, program: str, folder: Path, target: int) -> None:
+        self.port = free_port()
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(path) for path in (DASHBOARDS / "alerts").glob("*.rules.yml")],
+            "scrape_configs": [{"job_name": "strangler", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}],
+        }
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        self.log = folder / "log"
+        command = [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+        command += [f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def get(self, path: str) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", path)
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return bool(self.get("/api/v1/targets")["activeTargets"])
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+
+    def has(self, expr: str) -> bool:
+        """Is there at least one number?"""
+        found = self.get("/api/v1/query?" + urlencode({"query": expr}))["result"]
+        return any(not math.isnan(float(each["value"][1])) for each in found)
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    router: Router, needs_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    program = Prometheus(needs_tool("prometheus"), tmp_path_factory.mktemp("prometheus"), router.admin_port)
+    try:
+        until(program.ready, "Prometheus does not answer")
+        yield program
+    finally:
+        program.end()
+
+
+def until(true: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.2)
+
+
+def filled(expr: str) -> str:
+    """With what Grafana would put in the place of its variables."""
+    expr = expr.replace("$__rate_interval", "15s").replace('"$route"', '"product"')
+    return re.sub(r'"\$\w+"', '".*"', expr)
+
+
+QUERIES = [
+    pytest.param(filled(target["expr"]), id=f"{path.stem}: {panel['title']}: {target['refId']}")
+    for path in sorted((DASHBOARDS / "grafana").glob("*.json"))
+    for panel in json.loads(path.read_text())["panels"]
+    for target in panel.get("targets", ())
+]
+RULES = [
+    rule
+    for path in sorted((DASHBOARDS / "alerts").glob("*.rules.yml"))
+    for group in yaml.safe_load(path.read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+@pytest.mark.parametrize("expr", QUERIES)
+def test_no_query_of_a_dashboard_is_empty(prometheus: Prometheus, expr: str) -> None:
+    """Each has at least one number once there has been traffic for a moment."""
+    until(lambda: prometheus.has(expr), f"nothing for {expr}")
+
+
+@pytest.mark.parametrize("name", sorted({rule["record"] for rule in RULES if "record" in rule}))
+def test_no_recorded_series_is_empty(prometheus: Prometheus, name: str) -> None:
+    """Prometheus itself has computed them."""
+    until(lambda: prometheus.has(name), f"nothing in {name}")
+
+
+def selectors(expr: str) -> list[str]:
+    """Everything that an expression reads, without spans."""
+    return re.findall(r"\b(?:strangler[_:][\w:]+|up)(?:\{[^}]*\})?", expr)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if "alert" in rule], ids=lambda rule: rule["alert"])
+def test_no_alert_waits_for_something_that_does_not_exist(prometheus: Prometheus, rule: Any) -> None:
+    """What it reads is there while all is well; that it fires is promtool's part."""
+    found = selectors(rule["expr"])
+    assert found
+    for selector in found:
+        until(lambda selector=selector: prometheus.has(selector), f"nothing for {selector}")  # type: ignore[misc]
+
+
+def test_prometheus_evaluates_every_rule(prometheus: Prometheus) -> None:
+    """None has an error, all have been looked at."""
+
+    def evaluated() -> bool:
+        rules = [rule for group in prometheus.get("/api/v1/rules")["groups"] for rule in group["rules"]]
+        return len(rules) == len(RULES) and all(rule["health"] == "ok" for rule in rules)
+
+    until(evaluated, str(prometheus.get("/api/v1/rules")))
