@@ -203,6 +203,7 @@ async def _serve(
                 group.create_task(live.keep_saving(), name="keep-saving"),
                 group.create_task(keep_time(live), name="keep-time"),
                 group.create_task(made.rollouts.controller.run(), name="rollouts"),
+                group.create_task(made.rollouts.keep_drilling(), name="drills"),
             ]
             server = await _doorway(runner).open(admin, encryption(options))
             live.events.tell(EventName.STARTED, pid=os.getpid(), revision=live.revision, admin=options.admin)

@@ -3,13 +3,19 @@
 GET  /api/v1/rollouts          all of them, or those of a state, a group or one route
 POST /api/v1/rollouts          start, pause, resume, promote, abort: for a route, a glob or a group
 GET  /api/v1/rollouts/plan     what it would take, before anybody starts it
+GET  /api/v1/rollouts/replay   recorded evidence judged anew
+GET  /api/v1/rollouts/aa       legacy against legacy
+POST /api/v1/rollouts/drill    a fault that was made up
 GET  /api/v1/rollouts/log      what happened, and the evidence that was recorded
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, Final
 
 from aiohttp import web
@@ -21,15 +27,17 @@ from control.rollouts.service import Outcome, Rollouts
 from rollout.core.advance import step_name
 from rollout.core.judge import current
 from rollout.core.plan import Calendar, Forecast, calendar
+from rollout.core.records import BadRecord
 from rollout.core.run import Ask, Phase, Run
 from rollout.core.verdict import Verdict, verdict_json
 from rollout.ports import JournalError, Line
-from router.core.model import PlanStep
+from router.core.model import PPM, PlanStep
 from router.core.orders import Reach
 
 START: Final = "start"
 DOES: Final = (START, *(ask.value for ask in Ask))
 PAGE: Final = 100
+_DECIMAL: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,4})?", re.ASCII)
 
 Json = dict[str, Any]
 
@@ -239,11 +247,58 @@ async def log(request: web.Request) -> web.Response:
     after = body.bounded(request.query, "after", 10**15) or 0
     kind = "batch" if body.flag(request.query, "evidence") else ""
     route = "" if kind else request.query.get("route", "")
-    try:
+    with _readable():
         lines = await rollouts(request).journal.lines(kind=kind, route=route, after=after, limit=limit)
-    except JournalError as error:
-        raise Problem(503, "storage", str(error), "see the state directory's disk") from error
     return answer({"lines": list(map(line_view, lines))})
+
+
+# -- can it be trusted? ------------------------------------------------------------------------------------------------
+
+
+async def replay(request: web.Request) -> web.Response:
+    """The recorded evidence judged anew, with `ratio` and `floor` (percent) in the place of what was tolerated."""
+    body.only(request.query, ("route", "ratio", "floor"))
+    ratio, floor = _tolerated(request.query, "ratio", 1, 100), _tolerated(request.query, "floor", 0.01, 50)
+    found = rollouts(request)
+    with _readable():
+        said = await found.replay(request.query.get("route", ""), ratio, None if floor is None else floor / 100)
+    return answer({"verdicts": list(map(verdict_json, said))})
+
+
+def _tolerated(query: Mapping[str, str], name: str, least: float, most: float) -> float | None:
+    if name not in query:
+        return None
+    if _DECIMAL.fullmatch(query[name]) is None or not least <= float(query[name]) <= most:
+        raise invalid(name, f"{query[name][:40]!r} is not from {least:g} to {most:g}", "write a number such as 1.2")
+    return float(query[name])
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (JournalError, BadRecord) as error:
+        raise Problem(503, "storage", f"the log cannot be read: {error}", "see the state directory's disk") from error
+
+
+async def self_test(request: web.Request) -> web.Response:
+    """Legacy against legacy: how often would identical sides have been told apart on this route's own traffic?"""
+    body.only(request.query, ("route", "share"))
+    name = request.query.get("route", "")
+    found = rollouts(request)
+    route = next((each for each in found.live.table.routes if each.name == name), None)
+    if route is None:
+        raise Problem(404, "unknown-route", f"there is no route {name[:200]!r}", "write `?route=NAME`")
+    share = int(_tolerated(request.query, "share", 0.01, 99) or 0) or 1
+    with _readable():
+        said = await found.self_test(route, share * PPM // 100)
+    return answer({"route": name, "share": share, **asdict(said)})
+
+
+async def drill(request: web.Request) -> web.Response:
+    """A fault that was made up, through the whole machinery."""
+    await body.read_object(request, ())
+    return answer(asdict(await rollouts(request).drill()))
 
 
 def line_view(line: Line) -> Json:

@@ -31,6 +31,11 @@ PHASE: Final = Parameter("phase", "those that are doing this", {"enum": [phase.v
 AFTER: Final = Parameter("after", "behind this number", {"type": "integer", "minimum": 1, "maximum": 10**15})
 EVIDENCE: Final = Parameter("evidence", "what was counted, instead of what happened", TRUTH)
 
+_SOME: Final[Json] = {"type": "number"}
+RATIO: Final = Parameter("ratio", "tolerated, instead of what was: times legacy's failures", _SOME)
+FLOOR: Final = Parameter("floor", "tolerated, instead of what was: percent of failures", _SOME)
+SHARE: Final = Parameter("share", "of the pretended new side, in percent (1 when missing)", _SOME)
+
 DO: Final[Json] = {
     "type": "object",
     "properties": {
@@ -79,4 +84,8 @@ _CALENDAR: Final = answer(
     {"routes": COUNT, "day": COUNT, "week": COUNT, "month": COUNT, "slow": many(answer({"route": TEXT}))}
 )
 PLAN: Final = answer({"revision": ORDINAL}, forecast=_FORECAST, calendar=_CALENDAR)
+REPLAY: Final = answer({"verdicts": many(OBJECT)})
+SELF_TEST: Final = answer({"route": TEXT, "repeats": COUNT, "rollbacks": COUNT, "holds": COUNT, "requests": COUNT})
+DRILL: Final = answer({"fired": TRUTH, "failed": COUNT, "why": TEXT})
+NOTHING: Final[Json] = {"type": "object", "additionalProperties": False}
 LOG: Final = answer({"lines": many(answer({"number": COUNT, "at": NUMBER, "kind": TEXT, "body": OBJECT}))})

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from control.counters import CounterFiles
 from control.rollouts.platform import LivePlatform
+from control.rollouts.selftest import MOST_ROWS, SelfTest, self_test
 from control.rollouts.source import CounterSource
-from rollout.controller import Controller, Objection, Wanted
+from rollout.controller import BATCH, PAGE, Controller, Objection, Wanted
 from rollout.core.counted import Outcomes
+from rollout.core.evidence import Counts, Tolerance
+from rollout.core.judge import State, judge
 from rollout.core.plan import Forecast, Traffic, forecast
-from rollout.core.run import Ask, Asked, Run
+from rollout.core.records import batch_from
+from rollout.core.run import Ask, Asked, Run, Told
+from rollout.core.settings import Settings
+from rollout.core.verdict import Breadth, Verdict
+from rollout.drill import Drilled, drill
 from rollout.ports import Journal, Source
-from router.core.model import PlanStep, Route
+from router.core.model import PPM, PlanStep, Route
 from router.core.orders import Scope
 from router.core.place import covered
-from router.core.plans import plan_named, steps_for
+from router.core.plans import CAREFUL, plan_named, steps_for
 from router.core.units import write_percent
 from router.live import Live
 from router.ports import Clock
 from router.ports import Traffic as Recent
 
 Local = Callable[[float, str], tuple[int, int]]
+DAY: Final = 86_400.0
+MOST_VERDICTS: Final = 500
 MINUTE: Final = 60.0
 """What `recent` counts."""
 
@@ -99,6 +110,51 @@ class Rollouts:
             found[route.name] = Traffic(recent.get(route.name, 0) / MINUTE, failing)
         return found
 
+    # -- can it be trusted? -------------------------------------------------------------------------
+
+    async def drill(self) -> Drilled:
+        """A fault that was made up; unless it is found, nothing is promoted by itself until the next drill."""
+        found = await drill(self.controller.settings)
+        self.controller.armed = found.fired
+        self.live.events.tell(Told.DRILLED, fired=found.fired, failed=found.failed, why=found.why)
+        return found
+
+    async def keep_drilling(self) -> None:
+        """At the start and every day.  Runs until it is cancelled."""
+        while True:
+            await self.drill()
+            await asyncio.sleep(DAY)
+
+    async def replay(self, route: str, ratio: float | None, floor: float | None) -> list[Verdict]:
+        """What the recorded evidence says anew, perhaps with other tolerances.  Raises JournalError and BadRecord."""
+
+        def amend(tolerance: Tolerance) -> Tolerance:
+            return replace(tolerance, ratio=ratio or tolerance.ratio, floor=floor or tolerance.floor)
+
+        state, number, found = State(), 0, list[Verdict]()
+        while lines := await self.journal.lines(kind=BATCH, after=number, limit=PAGE):
+            records = [json.loads(line.body) for line in lines]
+            state, verdicts = await asyncio.to_thread(replayed, state, records, self.controller.settings, amend)
+            found += (verdict for verdict in verdicts if not route or _about(verdict, route))
+            found = found[-MOST_VERDICTS:]
+            number = lines[-1].number
+        return found
+
+    async def self_test(self, route: Route, share: int) -> SelfTest:
+        """Legacy against legacy, from the evidence of the route's rollouts.  Raises JournalError and BadRecord."""
+        plan = plan_named(self.live.table.plans, route.rollout) or CAREFUL
+        tolerance = Tolerance(ratio=plan.ratio, floor=plan.floor / PPM)
+        legacy: deque[tuple[float, Counts]] = deque(maxlen=MOST_ROWS)
+        number = 0
+        while lines := await self.journal.lines(kind=BATCH, after=number, limit=PAGE):
+            for batch in (batch_from(json.loads(line.body)) for line in lines):
+                rows = (row.legacy for row in batch.rows if row.epoch.route == route.name and row.epoch.share < PPM)
+                legacy += ((batch.at, counts) for counts in rows)
+            number = lines[-1].number
+            await asyncio.sleep(0)
+        known = tuple(legacy)
+        return await asyncio.to_thread(self_test, route.name, known, share, tolerance, self.controller.settings)
+
     # -- what people want ---------------------------------------------------------------------------
 
     async def start(self, routes: Sequence[Route], *, actor: str, reason: str, first: int | None) -> list[Outcome]:
@@ -134,6 +190,22 @@ class Rollouts:
         """The same of each run."""
         asked = Asked(what, actor, reason, unproven)
         return [_outcome(route, await self.controller.ask(route, asked)) for route in routes]
+
+
+def replayed(
+    state: State, records: Sequence[Mapping[str, Any]], settings: Settings, amend: Callable[[Tolerance], Tolerance]
+) -> tuple[State, list[Verdict]]:
+    """The judgement after more of the log, and what it said."""
+    found: list[Verdict] = []
+    for batch in map(batch_from, records):
+        steps = tuple(replace(step, tolerance=amend(step.tolerance)) for step in batch.steps)
+        state, verdicts = judge(state, replace(batch, steps=steps), settings)
+        found += verdicts
+    return state, found
+
+
+def _about(verdict: Verdict, route: str) -> bool:
+    return verdict.scope.breadth is not Breadth.ROUTE or verdict.scope.name == route
 
 
 def _number(steps: Sequence[PlanStep], first: int | None) -> int | None:

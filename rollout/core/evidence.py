@@ -85,13 +85,16 @@ class Counts:
     """Subjects seen for the first time in this epoch."""
 
     def __add__(self, other: Counts) -> Counts:
+        slow = self.slow
+        if other.slow is not NO_SLOW:
+            slow = tuple([mine + theirs for mine, theirs in zip(slow, other.slow, strict=True)])
         return Counts(
             self.requests + other.requests,
             self.failures + other.failures,
             self.trials + other.trials,
             self.errors + other.errors,
             self.timed + other.timed,
-            tuple(mine + theirs for mine, theirs in zip(self.slow, other.slow, strict=True)),
+            slow,
             self.aborted + other.aborted,
             self.clients + other.clients,
         )

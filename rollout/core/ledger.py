@@ -6,7 +6,6 @@ No test reads it for E; a bounded list of sums is all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from math import sqrt
 from typing import Final
 
@@ -30,12 +29,31 @@ def comparable(row: Evidence) -> bool:
 
 def enter(ledger: Ledger, row: Evidence) -> Ledger:
     """With one row more, under the first revision that had its share."""
-    same = [span for span in ledger if span.epoch.random == row.epoch.random]
-    nearest = min(same, key=lambda span: abs(span.epoch.share - row.epoch.share), default=None)
-    if nearest is None or (nearest.epoch.share != row.epoch.share and len(ledger) < MOST_SPANS):
+    share, random = row.epoch.share, row.epoch.random
+    same = [span for span in ledger if span.epoch.random == random]
+    nearest = min(same, key=lambda span: abs(span.epoch.share - share), default=None)
+    if nearest is None or (nearest.epoch.share != share and len(ledger) < MOST_SPANS):
         return (*ledger, row)
-    grown = nearest + replace(row, epoch=nearest.epoch)
-    return tuple(grown if span is nearest else span for span in ledger)
+    grown = nearest + Evidence(nearest.epoch, row.legacy, row.new, row.shadow)
+    return tuple([grown if span is nearest else span for span in ledger])
+
+
+def enter_span(known: tuple[Span, ...], row: Evidence) -> tuple[Span, ...]:
+    """The same where only errors are of interest, of many routes together."""
+    share, new, legacy = row.epoch.share, row.new, row.legacy
+    nearest = min(known, key=lambda span: abs(span.share - share), default=None)
+    if nearest is None or (nearest.share != share and len(known) < MOST_SPANS):
+        begun = Span(share, row.epoch.revision, new.errors.count, new.trials, legacy.errors.count, legacy.trials)
+        return (*known, begun)
+    grown = Span(
+        nearest.share,
+        nearest.revision,
+        nearest.new_bad + new.errors.count,
+        nearest.new_all + new.trials,
+        nearest.legacy_bad + legacy.errors.count,
+        nearest.legacy_all + legacy.trials,
+    )
+    return tuple([grown if span is nearest else span for span in known])
 
 
 def spans(ledger: Iterable[Evidence], bad: Callable[[Counts], int], total: Callable[[Counts], int]) -> tuple[Span, ...]:
@@ -64,8 +82,8 @@ def lifted(floor: float, ratio: float, ledger: Ledger) -> float:
 def usual(floor: float, ratio: float, ledger: Ledger) -> float:
     """The same where routes are judged together: takes what is likely, not what is possible.
 
-    As if legacy had been seen to fail once at the rate of the floor, which fades as more is seen.  A bound would blind the
-    pool, since the routes that need one are those of which little is known.
+    As if legacy had been seen to fail once at the rate of the floor, which fades as more is seen.  A bound would blind
+    the pool, since the routes that need one are those of which little is known.
     """
     errors, trials = _legacy(ledger)
     return _lift(floor, ratio * (errors + 1) / (trials + 1 / floor)) if errors else floor

@@ -63,7 +63,7 @@ def renewed(family: Family) -> Process:
 def log_sum(logarithms: Sequence[float]) -> float:
     """ln(exp(a) + exp(b) + ...), for numbers that exp would not survive."""
     largest = max(logarithms)
-    return largest + log(sum(exp(one - largest) for one in logarithms))
+    return largest + log(sum([exp(one - largest) for one in logarithms]))
 
 
 def log_add(a: float, b: float) -> float:

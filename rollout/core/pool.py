@@ -11,15 +11,15 @@ rolled back by itself the pool begins anew without its past, at a stricter thres
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rollout.core.alpha import threshold
-from rollout.core.evidence import Counts, Epoch, Evidence, Tolerance
-from rollout.core.ledger import Ledger, enter, usual, marks, spans
+from rollout.core.evidence import Evidence, Tally, Tolerance
+from rollout.core.ledger import Ledger, enter_span, usual
 from rollout.core.mixture import Process, count, log_e, renew, renewed
 from rollout.core.sequential import RATE_ABOVE, Ratio
 from rollout.core.settings import Settings
-from rollout.core.verdict import Breadth, Kind, Metric, Scope, Standing, Verdict
+from rollout.core.verdict import Breadth, Kind, Metric, Scope, Span, Standing, Verdict
 from router.core.model import PPM
 
 EVEN = Ratio(1.0)
@@ -38,7 +38,9 @@ class Pool:
     above: Process
     start: int = 1
     """The how many-th beginning."""
-    ledger: Ledger = ()
+    spans: tuple[Span, ...] = ()
+    errors: Tally = field(default_factory=Tally)
+    """Of new."""
     failing: tuple[str, ...] = ()
     """Routes with errors on new, the first few of them."""
     alarmed: bool = False
@@ -73,16 +75,10 @@ def absorb(pool: Pool, row: Evidence, tolerance: Tolerance, before: Ledger, at: 
         pool,
         ratio=count(pool.ratio, EVEN, tilted(row.epoch.share, tolerance.ratio), (errors, row.legacy.errors.count)),
         above=count(pool.above, RATE_ABOVE, floor, (errors, row.new.trials - errors)),
-        ledger=enter(pool.ledger, _nameless(pool.scope.name, row)),
+        spans=enter_span(pool.spans, row),
+        errors=pool.errors + row.new.errors,
         failing=_failing(pool.failing, row),
     )
-
-
-def _nameless(name: str, row: Evidence) -> Evidence:
-    """What the pool's verdict shows of a route's row."""
-    legacy = Counts(trials=row.legacy.trials, errors=row.legacy.errors)
-    new = Counts(trials=row.new.trials, errors=row.new.errors)
-    return Evidence(Epoch(name, row.epoch.revision, row.epoch.share), legacy, new)
 
 
 def _failing(known: tuple[str, ...], row: Evidence) -> tuple[str, ...]:
@@ -113,16 +109,7 @@ def assess(pool: Pool, at: float, settings: Settings) -> tuple[Pool, Verdict]:
     return pool, _verdict(pool, kind, Standing.INCONCLUSIVE, value, caution, at)
 
 
-def _errors(counts: Counts) -> int:
-    return counts.errors.count
-
-
-def _trials(counts: Counts) -> int:
-    return counts.trials
-
-
 def _verdict(pool: Pool, kind: Kind, standing: Standing, log_e: float, level: float, at: float) -> Verdict:
-    first, last = marks(row.new.errors for row in pool.ledger)
     return Verdict(
         kind,
         standing,
@@ -130,10 +117,10 @@ def _verdict(pool: Pool, kind: Kind, standing: Standing, log_e: float, level: fl
         Metric.ERRORS,
         at,
         pool.start,
-        spans(pool.ledger, _errors, _trials),
+        pool.spans,
         log_e,
         level,
-        first=first,
-        last=last,
+        first=pool.errors.first,
+        last=pool.errors.last,
         note="routes judged together, each against its own tolerance",
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from router.core.units import days_since_1970
+
 _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?:([Zz])|([+-])(\d\d):?(\d\d))?)?"
 )
@@ -33,14 +35,6 @@ def read_instant(text: str) -> Instant | None:
     if found[9]:
         seconds -= (int(found[10]) * 3600 + int(found[11]) * 60) * (1 if found[9] == "+" else -1)
     return Instant(seconds * 1_000_000_000 + int((found[7] or "0").ljust(9, "0")), bool(found[8] or found[9]))
-
-
-def days_since_1970(year: int, month: int, day: int) -> int:
-    """The proleptic Gregorian calendar; years begin in March, so that the leap day is the last."""
-    year -= month <= 2
-    era, of_era = divmod(year, 400)
-    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
 
 
 def apart(one: str, two: str) -> float | None:

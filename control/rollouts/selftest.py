@@ -1,0 +1,100 @@
+"""Legacy against legacy: would identical sides be told apart on this route's own traffic?
+
+Legacy's outcomes, as they came second by second, are split by chance into two sides that are equal by construction, and
+judged by the whole machinery, many times over.  Each alarm is a false one; the share of them must stay near what the
+settings allow.  What this does not show is the effect of clients who stick to one side: counters do not know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from random import Random
+from typing import Final
+
+from rollout.core.evidence import Batch, Counts, Epoch, Evidence, Step, Tally, Tolerance
+from rollout.core.judge import State, judge
+from rollout.core.settings import Settings
+from rollout.core.verdict import Kind
+from router.core.model import PPM
+
+MOST_REPEATS: Final = 200
+MOST_ROWS: Final = 60_000
+"""Rows that are judged in all: a few seconds."""
+EXACT: Final = 500
+"""Up to so many requests are drawn one by one."""
+SEED: Final = 20_251
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What came of it."""
+
+    rows: int
+    requests: int
+    failures: int
+    repeats: int
+    rollbacks: int
+    """False ones."""
+    holds: int
+    """Repeats in which something was held at some time."""
+
+
+def self_test(
+    route: str, legacy: Sequence[tuple[float, Counts]], share: int, tolerance: Tolerance, settings: Settings
+) -> SelfTest:
+    """`legacy`: what it answered, by time; `share`: of the pretended new side, in ppm."""
+
+    def chance(number: int) -> Random:
+        return Random(SEED + number)  # noqa: S311 - a draw that can be repeated, no secret
+
+    repeats = max(1, min(MOST_REPEATS, MOST_ROWS // max(1, len(legacy))))
+    outcomes = [_once(route, legacy, share, tolerance, settings, chance(number)) for number in range(repeats)]
+    return SelfTest(
+        len(legacy),
+        sum(counts.requests for _, counts in legacy),
+        sum(counts.failures for _, counts in legacy),
+        repeats,
+        sum(Kind.ROLLBACK in kinds for kinds in outcomes),
+        sum(Kind.HOLD in kinds for kinds in outcomes),
+    )
+
+
+def _once(
+    route: str,
+    legacy: Iterable[tuple[float, Counts]],
+    share: int,
+    tolerance: Tolerance,
+    settings: Settings,
+    chance: Random,
+) -> set[Kind]:
+    state, kinds = State(), set()
+    steps: tuple[Step, ...] = (Step(route, 1, share, tolerance=tolerance),)
+    for at, counts in legacy:
+        new = _drawn(counts, share, chance)
+        rest = Counts(
+            counts.requests - new.requests,
+            counts.failures - new.failures,
+            counts.trials - new.trials,
+            Tally(counts.errors.count - new.errors.count),
+        )
+        state, verdicts = judge(state, Batch(at, steps, (Evidence(Epoch(route, 1, share), rest, new),)), settings)
+        kinds |= {verdict.kind for verdict in verdicts}
+        steps = ()
+    return kinds
+
+
+def _drawn(counts: Counts, share: int, chance: Random) -> Counts:
+    """Each request is on the pretended new side with the share's probability."""
+    failures = _binomial(counts.failures, share / PPM, chance)
+    requests = failures + _binomial(counts.requests - counts.failures, share / PPM, chance)
+    return Counts(requests, failures, requests, Tally(failures))
+
+
+def _binomial(number: int, probability: float, chance: Random) -> int:
+    """How many of so many; of very many, about how many."""
+    if number <= EXACT:
+        return sum(chance.random() < probability for _ in range(number))
+    mean = number * probability
+    return min(number, max(0, round(chance.gauss(mean, sqrt(mean * (1 - probability))))))
