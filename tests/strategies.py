@@ -9,10 +9,13 @@ import yaml
 from hypothesis import strategies as st
 
 from router.core.addresses import forbidden_address
+from router.core.comparing import ArrayMode, Comparing, Rule, Treat
 from router.core.model import (
     PPM,
+    SAFE_METHODS,
     Breaker,
     Budget,
+    Credentials,
     DotRule,
     Endpoint,
     Expose,
@@ -38,7 +41,7 @@ from router.core.model import (
     Webhook,
     Window,
 )
-from router.core.units import DAYS, write_duration, write_minutes
+from router.core.units import DAYS, write_date, write_duration, write_minutes
 
 EXAMPLE = b"""\
 version: 1
@@ -242,12 +245,14 @@ def tables(draw: st.DrawFn) -> Table:
     sites = [name for each in upstreams.values() for name in each.sites if name]
     group_names = draw(st.lists(identifiers, max_size=3, unique=True))
     groups = {
-        name: Group(name, draw(st.just("") | texts), draw(st.none() | percents), draw(texts)) for name in group_names
+        name: Group(name, draw(st.just("") | texts), draw(st.none() | percents), draw(texts), draw(comparings))
+        for name in group_names
     }
     route_names = draw(st.lists(names, max_size=4, unique=True))
     found = {plan.name: plan for plan in draw(st.lists(plans, max_size=2))}
     return Table(
         legacy=draw(upstream),
+        compare=draw(comparings),
         upstreams=upstreams,
         routes=tuple(
             draw(_route(number, name, upstream, sorted(groups), sorted(found)))
@@ -268,17 +273,60 @@ def tables(draw: st.DrawFn) -> Table:
     )
 
 
+def _rule(treat: Treat) -> st.SearchStrategy[Rule]:
+    more: dict[Treat, dict[str, st.SearchStrategy[Any]]] = {
+        Treat.TOLERANCE: {"absolute": amounts, "relative": amounts},
+        Treat.TIME_TOLERANCE: {"seconds": durations},
+        Treat.REGEX_SHAPE: {"pattern": st.sampled_from(["ORD-[0-9]+", "a|b"])},
+    }
+    days = st.integers(1, 30_000).map(lambda days: days * 86_400.0)
+    return st.builds(Rule, rule_paths, st.just(treat), texts, texts, days, **more.get(treat, {}))
+
+
+rule_paths = st.sampled_from(["$", "$.items[*].price", "$..traceId", "$['odd name']"])
+amounts = st.floats(1e-9, 1e9)
+rules = st.one_of(
+    st.sampled_from([treat for treat in Treat if treat is not Treat.ARRAY]).flatmap(_rule),
+    st.builds(
+        lambda rule, mode: replace(rule, treat=Treat.ARRAY, array=mode, key="id" if mode is ArrayMode.KEYED else ""),
+        _rule(Treat.IGNORE),
+        st.sampled_from(ArrayMode),
+    ),
+)
+comparings = st.builds(
+    Comparing,
+    st.lists(st.sampled_from(["x-total-count", "x-page"]), max_size=2, unique=True).map(tuple),
+    st.lists(rules, max_size=2, unique=True).map(tuple),
+)
+
+
+def shadows(methods: tuple[str, ...]) -> st.SearchStrategy[Shadow]:
+    """With dangers accepted: any path may be drawn."""
+    reached = not methods or set(methods) & set(SAFE_METHODS)
+    return st.builds(
+        Shadow,
+        percents,
+        st.booleans(),
+        methods=st.just(SAFE_METHODS if reached else methods),
+        credentials=st.sampled_from(Credentials),
+        dangers=st.just(True),
+        samples=st.just(0.0) | durations,
+        reason=texts,
+    )
+
+
 @st.composite
 def _route(
     draw: st.DrawFn, number: int, name: str, upstream: st.SearchStrategy[str], groups: list[str], plans: list[str]
 ) -> Route:
     new = draw(st.none() | upstream)
+    methods = tuple(draw(method_lists))
     finalised = new is not None and draw(st.booleans())
     return Route(
         name=name,
         path=draw(paths(number)),
         legacy=draw(upstream),
-        methods=tuple(draw(method_lists)),
+        methods=methods,
         host=draw(st.just("") | hosts),
         new=new,
         weight=0 if new is None else draw(percents),
@@ -290,7 +338,8 @@ def _route(
         idempotent=draw(st.booleans()),
         trailing_slash=draw(st.sampled_from(SlashRule)),
         expose=draw(st.sampled_from(Expose)),
-        shadow=draw(st.none() | st.builds(Shadow, percents, st.booleans())),
+        shadow=None if new is None else draw(st.none() | shadows(methods)),
+        compare=draw(comparings),
         rollout=draw(st.sampled_from(["", "careful", *plans])),
         overflow=not finalised and draw(st.booleans()),
         finalised=finalised,
@@ -331,6 +380,8 @@ def _document(table: Table) -> dict[str, Any]:
         document["plans"] = {plan.name: _without_nothing(_plan(plan)) for plan in table.plans.values()}
     if table.notify:
         document["notify"] = [_without_nothing(_webhook(each)) for each in table.notify]
+    if table.compare != Comparing():
+        document["compare"] = _comparing(table.compare)
     if table.safety is not None:
         document["safety"] = _without_nothing(_safety(table.safety))
     return document
@@ -445,12 +496,17 @@ def _percent(ppm: int | None) -> int | float | None:
 
 
 def _group(group: Group) -> dict[str, Any]:
-    return {"owner": group.owner or None, "cap": _percent(group.cap), "seed": group.seed}
+    return {
+        "owner": group.owner or None,
+        "cap": _percent(group.cap),
+        "seed": group.seed,
+        "compare": _comparing(group.compare),
+    }
 
 
 def _route_document(route: Route) -> dict[str, Any]:
     causes = ["connect"] * route.fallback.on_connect + sorted(route.fallback.statuses)
-    shadow = route.shadow and {"percent": _percent(route.shadow.percent), "compare": route.shadow.compare}
+    shadow = route.shadow and _without_nothing(_shadow(route.shadow))
     return {
         "path": route.path,
         "name": route.name,
@@ -472,8 +528,39 @@ def _route_document(route: Route) -> dict[str, Any]:
         "trailing_slash": str(route.trailing_slash),
         "expose": str(route.expose),
         "shadow": shadow,
+        "compare": _comparing(route.compare),
         "rollout": route.rollout or None,
     }
+
+
+def _shadow(shadow: Shadow) -> dict[str, Any]:
+    return {
+        "percent": _percent(shadow.percent),
+        "compare": shadow.compare,
+        "methods": list(shadow.methods),
+        "side_effects": "none",
+        "sandbox": True,
+        "credentials": str(shadow.credentials),
+        "dangers": "accepted",
+        "samples": write_duration(shadow.samples) if shadow.samples else None,
+        "reason": shadow.reason,
+    }
+
+
+def _comparing(comparing: Comparing) -> dict[str, Any] | None:
+    said = {"headers": list(comparing.headers) or None, "rules": list(map(_written_rule, comparing.rules)) or None}
+    return _without_nothing(said) or None
+
+
+def _written_rule(rule: Rule) -> dict[str, Any]:
+    does: Any = {
+        Treat.TOLERANCE: {"abs": rule.absolute, "rel": rule.relative},
+        Treat.TIME_TOLERANCE: write_duration(rule.seconds),
+        Treat.REGEX_SHAPE: rule.pattern,
+        Treat.ARRAY: f"keyed({rule.key})" if rule.array is ArrayMode.KEYED else str(rule.array),
+    }.get(rule.treat, True)
+    ends = write_date(rule.expires)
+    return {"path": rule.path, str(rule.treat): does, "owner": rule.owner, "reason": rule.reason, "expires": ends}
 
 
 def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
@@ -486,6 +573,7 @@ _VOCABULARY = """
 version upstreams endpoints sites health legacy defaults groups routes path methods group new weight name shadow
 percent compare rollout host subject timeout connect_timeout idle_timeout fallback on idempotent trailing_slash
 expose trusted limits http via dot_segments owner cap seed capacity interval down up head fields
+compare headers rules ignore tolerance array keyed(id) expires reason percent methods side_effects sandbox dangers
 status body tcp ramp resume weights max_requests url finalised overflow panic breaker failures 200-399 manual none
 safety max_step windows days mon..fri per points << ~ off yes
 .nan 1 25 0.5 1e9 0x1F 010 1:30 2024-01-01 2s GET connect monolith catalog http://a:1 ${HOME} ${ /v1/{id} /{rest...}

@@ -13,8 +13,11 @@ from dataclasses import fields as model_fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from router.core.comparing import Comparing, Rule, Treat
 from router.core.model import (
+    SAFE_METHODS,
     Breaker,
+    Credentials,
     Endpoint,
     Fallback,
     Group,
@@ -31,7 +34,7 @@ from router.core.model import (
     Upstream,
     Window,
 )
-from router.core.units import DAYS, write_duration, write_minutes, write_percent
+from router.core.units import DAYS, write_date, write_duration, write_minutes, write_percent
 
 T = TypeVar("T")
 
@@ -139,6 +142,7 @@ def _settings(table: Table) -> Facts:
         "legacy": table.legacy,
         "trusted": _list(table.trusted),
         "expose": str(table.expose),
+        "compare": _compare(table.compare),
         "http.dot_segments": str(table.dot_segments),
         "http.non_ascii_target": _yes(table.non_ascii_target),
         "http.via": table.via or "off",
@@ -226,7 +230,7 @@ def _site(site: Site) -> Facts:
 
 def _group(group: Group) -> Facts:
     cap = NOTHING if group.cap is None else f"{write_percent(group.cap)}%"
-    return {"owner": group.owner, "cap": cap, "seed": group.seed}
+    return {"owner": group.owner, "cap": cap, "seed": group.seed, "compare": _compare(group.compare)}
 
 
 def _route(route: Route) -> Facts:
@@ -249,6 +253,7 @@ def _route(route: Route) -> Facts:
         "panic": str(route.panic),
         "breaker": _breaker(route.breaker),
         "shadow": _shadow(route.shadow),
+        "compare": _compare(route.compare),
         "rollout": route.rollout,
     }
     return facts | _timeouts(route.timeouts)
@@ -289,7 +294,32 @@ def _breaker(breaker: Breaker | None) -> str:
 def _shadow(shadow: Shadow | None) -> str:
     if shadow is None:
         return NOTHING
-    return f"{write_percent(shadow.percent)}%" + (" compared" if shadow.compare else "")
+    words = [f"{write_percent(shadow.percent)}%", *(["compared"] if shadow.compare else [])]
+    if shadow.methods != SAFE_METHODS:
+        words.append(_list(shadow.methods))
+    if shadow.credentials is Credentials.KEEP:
+        words.append("with credentials")
+    if shadow.dangers:
+        words.append("dangers accepted")
+    if shadow.samples:
+        words.append(f"samples for {write_duration(shadow.samples)}")
+    return " ".join(words) + (f" ({shadow.reason})" if shadow.reason else "")
+
+
+def _compare(comparing: Comparing) -> str:
+    said = [*comparing.headers, *map(_rule, comparing.rules)]
+    return _list(said) if said else NOTHING
+
+
+def _rule(rule: Rule) -> str:
+    """With its end and its owner, so that a longer life of a rule shows."""
+    values = {
+        Treat.TOLERANCE: f" {rule.absolute}/{rule.relative}",
+        Treat.TIME_TOLERANCE: f" {write_duration(rule.seconds)}",
+        Treat.REGEX_SHAPE: f" {rule.pattern}",
+        Treat.ARRAY: f" {rule.array} {rule.key}".rstrip(),
+    }.get(rule.treat, "")
+    return f"{rule.path} {rule.treat}{values} until {write_date(rule.expires)} ({rule.owner}: {rule.reason})"
 
 
 def _list(items: tuple[Any, ...] | list[str]) -> str:

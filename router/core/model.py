@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final
 
+from router.core.comparing import Comparing
+
 PPM: Final = 1_000_000
 """A whole: the share that sends every subject to the new side."""
 
@@ -203,15 +205,34 @@ class Group:
     """Ceiling in ppm for every route of the group; None: no ceiling."""
     seed: str = ""
     """Seed text of the group's buckets; the group's name unless it says otherwise."""
+    compare: Comparing = Comparing()
+
+
+class Credentials(StrEnum):
+    """Whether a copy carries what its original proved itself with."""
+
+    STRIP = "strip"
+    KEEP = "pass"
+
+
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+"""What may be sent twice without asking (RFC 9110, 9.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """Declared copy of a share of requests to the other side (recorded; acted on by the shadow tier)."""
+    """Copies of a share of requests to the side that does not answer them."""
 
     percent: int
     """In ppm."""
     compare: bool = False
+    methods: tuple[str, ...] = SAFE_METHODS
+    credentials: Credentials = Credentials.STRIP
+    dangers: bool = False
+    """Somebody says that a request that looks as if it did something may be copied."""
+    samples: float = 0.0
+    """Seconds for which masked samples of what differs are kept; 0: none are."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +260,7 @@ class Route:
     trailing_slash: SlashRule = SlashRule.STRICT
     expose: Expose = Expose.ALWAYS
     shadow: Shadow | None = None
+    compare: Comparing = Comparing()
     rollout: str = ""
     overflow: bool = True
     """What the new side has no healthy room for goes to legacy."""
@@ -406,6 +428,8 @@ class Table:
     timeouts: Timeouts = Timeouts()
     """For requests that match no route."""
     limits: Limits = Limits()
+    compare: Comparing = Comparing()
+    """What holds in all comparisons of answers."""
     safety: Safety | None = None
     """None: the section is missing; then only `legacy-alive` and the guard on vanished routes hold."""
     plans: Mapping[str, Plan] = field(default_factory=dict)

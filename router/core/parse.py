@@ -2,8 +2,8 @@
 
 `parse` never raises and never stops at the first problem.  Sections are read in the order in which they refer to
 each other (plans, sites, upstreams, defaults, groups, routes, safety); a section that cannot be read makes no second
-complaint where others refer to it.  Things that are recorded but not acted on by this version come back as notes, so
-that no option does nothing silently.
+complaint where others refer to it.  What says nothing where it stands comes back as a note, so that no option does
+nothing silently.
 
 `routes` must be written even when there are none (`routes: []`): a file that was cut at the end of a line is still
 good YAML, and must not look like a good document too.
@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from router.core import values
 from router.core.addresses import Place
+from router.core.comparing import Comparing
 from router.core.document import Entry, Node
 from router.core.model import DotRule, Expose, Limits, Route, Table
 from router.core.parse_plans import check_plans, read_notify, read_plans
@@ -33,6 +34,7 @@ from router.core.parse_routes import (
     timeouts,
 )
 from router.core.parse_safety import read_safety
+from router.core.parse_shadow import comparing
 from router.core.parse_upstreams import all_sites, check_own, check_weights, keys, read_sites, read_upstreams
 from router.core.problem import Code, Note, Problem, Report
 from router.core.schema import Reader, boolean, choice, describe, digits, fields, known_entries, missing, whole
@@ -114,6 +116,7 @@ def _table(
         trusted=_one(top.get("trusted"), values.networks, report) or (),
         expose=defaults.get("expose", Expose.ALWAYS),
         timeouts=timeouts(defaults),
+        compare=_one(top.get("compare"), comparing, report) or Comparing(),
         limits=Limits(**_section(top.get("limits"), _LIMITS, report)),
         **http,
     )
@@ -147,7 +150,7 @@ _TOP_KEYS: Final = dict.fromkeys(
     (
         *_REQUIRED,
         *("sites", "defaults", "groups", "trusted", "limits", "http", "expose", "trailing_slash"),
-        *("safety", "plans", "notify"),
+        *("safety", "plans", "notify", "compare"),
     )
 )
 _HTTP: Final[Readers] = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from router.core import values
+from router.core.comparing import Comparing
 from router.core.document import Entry, Mapping, Node, Place, Sequence
 from router.core.match import conflicts
 from router.core.model import (
@@ -21,14 +22,14 @@ from router.core.model import (
     Group,
     Panic,
     Route,
-    Shadow,
     SlashRule,
     Source,
     SubjectSource,
     Timeouts,
 )
 from router.core.parse_health import breaker
-from router.core.parse_upstreams import LATER, named
+from router.core.parse_shadow import check_shadow, comparing, shadow
+from router.core.parse_upstreams import named
 from router.core.plans import CAREFUL
 from router.core.problem import Code, Report, show
 from router.core.schema import (
@@ -75,6 +76,7 @@ def settings_readers(upstreams: frozenset[str] | None, plans: frozenset[str] | N
         "expose": choice(Expose),
         "new": upstream,
         "legacy": upstream,
+        "shadow": shadow,
         "rollout": values.known_name("plan", None if plans is None else plans | {CAREFUL.name}),
     }
 
@@ -124,7 +126,13 @@ def read_groups(entry: Entry | None, readers: Readers, report: Report) -> dict[s
 def _group(entry: Entry, readers: Readers, report: Report) -> GroupSettings:
     said = fields(entry.value, f"the group `{entry.key}`", readers, report)
     _check_finalised(entry.value, said, said, f"the group `{entry.key}`", report)
-    group = Group(entry.key, said.pop("owner", ""), said.pop("cap", None), said.pop("seed", entry.key))
+    group = Group(
+        entry.key,
+        said.pop("owner", ""),
+        said.pop("cap", None),
+        said.pop("seed", entry.key),
+        said.pop("compare", Comparing()),
+    )
     return GroupSettings(group, said)
 
 
@@ -180,7 +188,6 @@ def _route(node: Node, readers: Readers, inherited: _Inherited, report: Report) 
     settings = inherited.settings.get(said.get("group", ""), inherited.settings[""]) | said
     _check_sides(found, settings, report)
     _check_finalised(node, said, settings, "the route", report)
-    _note_what_waits(found, report)
     return None if blind else _built(node, found, settings, inherited.seeds, report)
 
 
@@ -205,7 +212,8 @@ def _built(node: Node, found: Map[str, Entry], settings: Values, seeds: Map[str,
         idempotent=settings.get("idempotent", False),
         trailing_slash=settings.get("trailing_slash", SlashRule.STRICT),
         expose=settings.get("expose", Expose.ALWAYS),
-        shadow=settings.get("shadow"),
+        shadow=check_shadow(node, found, settings, report),
+        compare=settings.get("compare", Comparing()),
         rollout=settings.get("rollout", ""),
         overflow=not finalised and settings.get("overflow", True) is True,
         finalised=finalised,
@@ -249,11 +257,6 @@ def _check_finalised(node: Node, said: Values, settings: Values, label: str, rep
         report.problem(written["finalised"], Code.NO_NEW_SIDE, what, "name it with `new:`, or remove `finalised`")
 
 
-def _note_what_waits(found: Map[str, Entry], report: Report) -> None:
-    if "shadow" in found:
-        report.note(found["shadow"], Code.NOT_ACTED_ON, "`shadow` is recorded, but this version shadows nothing", LATER)
-
-
 def _check_unique(routes: list[_Read], report: Report) -> None:
     """No two routes of one name, and none that the matching rules cannot tell apart."""
     first: dict[str, int] = {}
@@ -280,21 +283,13 @@ def _rename(read: _Read, other: _Read) -> str:
 # -------------------------------------------------------------------------------------------------- schemas
 
 
-def _shadow(node: Node, label: str, report: Report) -> Shadow | None:
-    said = fields(node, label, _SHADOW, report)
-    if isinstance(node, Mapping) and not any(entry.key == "percent" for entry in node.entries):
-        missing(node, "percent", label, "write `shadow: {percent: 10}`", report)
-    return Shadow(said.get("percent", 0), said.get("compare", False))
-
-
-_SHADOW: Final[Readers] = {"percent": percent, "compare": boolean}
-_GROUP: Final[Readers] = {"owner": plain_text, "cap": percent, "seed": plain_text}
+_GROUP: Final[Readers] = {"owner": plain_text, "cap": percent, "seed": plain_text, "compare": comparing}
 _ROUTE: Final[Readers] = {
     "path": values.path,
     "methods": values.methods,
     "name": values.route_name,
     "weight": percent,
     "host": values.host,
-    "shadow": _shadow,
+    "compare": comparing,
     "seed": plain_text,
 }

@@ -21,8 +21,6 @@ from router.core.parse_health import health
 from router.core.problem import Code, Report, show
 from router.core.schema import Reader, boolean, entries, fields, list_of, missing, whole
 
-LATER: Final = "it may stay, but expect nothing of it yet"
-
 Endpoints = tuple[Endpoint, ...]
 
 

@@ -39,7 +39,6 @@ class Code(StrEnum):
     CONTRADICTION = "contradiction"
     NO_NEW_SIDE = "no-new-side"
     TOO_MANY = "too-many-problems"
-    NOT_ACTED_ON = "not-acted-on"
     NO_EFFECT = "no-effect"
 
 

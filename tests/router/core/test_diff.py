@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 
+from router.core.comparing import ArrayMode, Comparing, Rule, Treat
 from router.core.diff import Change, FieldChange, Kind, Subject, diff
 from router.core.model import (
     Breaker,
+    Credentials,
     Endpoint,
     Expose,
     Fallback,
@@ -88,13 +90,15 @@ def test_several_fields_of_one_route_share_a_line() -> None:
         fallback=Fallback(on_connect=True, statuses=frozenset({503, 502})),
         timeouts=Timeouts(head=15.0),
         idempotent=True,
-        shadow=Shadow(100_000, compare=True),
+        shadow=Shadow(100_000, True, ("GET", "POST"), Credentials.KEEP, True, 3600.0, "a search"),
+        compare=Comparing(("x-a",), (Rule("$.a", Treat.ARRAY, "me", "b", 86_400.0, array=ArrayMode.KEYED, key="id"),)),
     )
     (line,) = lines(changed)
     assert line == (
         "route GET /a: new new -> none, methods [GET] -> (any), host (any) -> shop, group none -> g, "
         "subject [] -> [cookie:sid, random], fallback off -> [connect, 502, 503], idempotent false -> true, "
-        "shadow none -> 10% compared, timeout 1m -> 15s"
+        "shadow none -> 10% compared [GET, POST] with credentials dangers accepted samples for 1h (a search), "
+        "compare none -> [x-a, $.a array keyed id until 1970-01-01 (me: b)], timeout 1m -> 15s"
     )
 
 

@@ -342,13 +342,9 @@ def test_an_upstream_needs_a_site_with_weight() -> None:
 # ---------------------------------------------------------------------------------------------------- notes
 
 
-def test_what_is_recorded_but_not_acted_on_is_noted_once_each() -> None:
-    """No option does nothing silently: a shadow comes back as a note."""
-    found = notes(EXAMPLE.decode())
-    assert [(38, 5, "`shadow`")] == sorted(
-        (note.line, note.column, note.what.split()[0]) for note in found
-    )
-    assert {Code.NOT_ACTED_ON} == {note.code for note in found}
+def test_an_example_without_empty_words_has_no_notes() -> None:
+    """Everything that it says is acted on."""
+    assert () == notes(EXAMPLE.decode())
 
 
 def test_one_upstream_on_both_sides_is_noted_not_refused() -> None:

@@ -38,10 +38,10 @@ def test_a_repeated_note_is_kept_once_with_its_count() -> None:
     """1,500 routes with one remark make one line; it stands at the first place."""
     report = Report("r")
     for line in (4, 5, 6):
-        report.note(place(line), Code.NOT_ACTED_ON, "w", "i")
+        report.note(place(line), Code.NO_EFFECT, "w", "i")
     report.note(place(7), Code.NO_EFFECT, "other", "i")
     assert report.notes() == (
-        Note(4, 1, Code.NOT_ACTED_ON, "w (also in 2 more places)", "i", "r"),
+        Note(4, 1, Code.NO_EFFECT, "w (also in 2 more places)", "i", "r"),
         Note(7, 1, Code.NO_EFFECT, "other", "i", "r"),
     )
 

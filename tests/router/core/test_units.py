@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.model import PPM
 from router.core.units import (
+    read_date,
     read_duration,
     read_percent,
     read_size,
+    write_date,
     write_duration,
     write_percent,
     write_size,
@@ -107,3 +111,17 @@ def test_a_share_is_written_exactly(ppm: int) -> None:
     """Shares that only the code can set are shown with all their digits."""
     whole, _, decimals = write_percent(ppm).partition(".")
     assert ppm == int(whole) * 10_000 + int(decimals.ljust(4, "0"))
+
+
+@given(st.dates(min_value=datetime.date(1970, 1, 1)))
+def test_a_day_is_its_beginning_and_is_written_by_its_end(day: datetime.date) -> None:
+    """As the calendar has it."""
+    begins = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp()
+    assert begins == read_date(day.isoformat())
+    assert day.isoformat() == write_date(begins + 86_400)
+
+
+@pytest.mark.parametrize("text", ["2027-02-29", "2027-13-01", "2027-00-01", "2027-01-00", "1969-12-31", "2027-1-1", ""])
+def test_what_is_no_day_is_refused(text: str) -> None:
+    """Days that never come, and other notations."""
+    assert read_date(text) is None
