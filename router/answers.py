@@ -34,6 +34,8 @@ class Change:
     """What would have refused it, had nobody overridden the rules."""
     until: float | None = None
     """Unix time at which it is taken back unless somebody confirms it."""
+    more: tuple[Order, ...] = ()
+    """Orders that were given in the same step as `order`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ STATUS: Final[Mapping[str, int]] = {
     "no-new-side": 409,
     "not-kept": 410,
     "not-started": 503,
+    "nothing-raised": 409,
     "safety": 409,
     "stale-revision": 412,
     "storage": 503,

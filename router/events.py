@@ -46,6 +46,8 @@ class EventName:
     """An order, or a routes.yaml (`file`), that was on trial stays."""
     ENDS_SOON: Final = "order.ends_soon"
     LAPSED: Final = "order.lapsed"
+    EASED: Final = "order.eased"
+    """A rollback in steps has come one step further."""
     OVERDUE: Final = "order.overdue"
     """Its time has come, but it goes on: a rollback until it is resumed, others while a freeze holds them back."""
     TAKEN_BACK: Final = "config.taken_back"

@@ -24,11 +24,11 @@ from typing import Final
 from router.answers import Change, Difference, Plan, Refusal, SourceState, not_recorded, not_started, refusal
 from router.core.adopt import place_hold
 from router.core.hold import Hold
-from router.core.lapses import due, restored, revived, soon
+from router.core.lapses import due, eased, restored, revived, soon
 from router.core.model import Side, Table
 from router.core.observed import UNOBSERVED, Observed
-from router.core.orders import EffectiveState, Kind, Order, Scope, supersede
-from router.core.place import Objection, Placed, Stamp, lift
+from router.core.orders import EffectiveState, Kind, Order, Reach, Scope, supersede
+from router.core.place import Objection, Placed, Stamp, lift, place_on, place_rollbacks, raised_scopes
 from router.core.place import confirm as place_confirm
 from router.core.safety import Facts
 from router.core.wire import Blocks
@@ -66,11 +66,14 @@ from router.steps import (
     compare,
     decide,
     headline,
+    ids,
+    on_its_way,
+    raised_by,
     whole_target,
 )
 from router.turns import Turns
 from router.watched import WatchedFile, digest_of
-from router.wishes import REMOVAL, Place, bad_override, bad_times, incomplete, placing, reasonless
+from router.wishes import REMOVAL, Place, bad_easing, bad_override, bad_times, incomplete, placing, reasonless
 
 __all__ = [
     "REMOVAL",
@@ -97,6 +100,8 @@ RETRY: Final = 1.0
 """Seconds between two attempts to record what the store has refused."""
 REMEMBERED: Final = 200
 """Revisions kept in memory."""
+PAGES: Final = 50
+"""So many times as many are asked of the store at most, to find what was raised."""
 LOGGED: Final = 10
 """Readable lines of a revision in one event."""
 HOLDS_KNOWN: Final = 1000
@@ -438,24 +443,66 @@ class Live:
 
     async def rollback(
         self,
-        scope: Scope,
+        *scopes: Scope,
+        reason: str,
+        actor: str,
+        lasts: float | None = None,
+        over: float | None = None,
+        override: Mapping[str, str] | None = None,
+        expected: int | None = None,
+    ) -> Change | Refusal:
+        """Legacy for everything in the scopes, as one change, whatever the store says: at once, or in steps `over` so
+        many seconds, which `expire` takes.
+        """
+
+        def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
+            return place_rollbacks(table, orders, scopes, stamp, over)
+
+        target = ", ".join(at_most(tuple(map(str, scopes)), LOGGED))
+        who = Who(actor, "order", reason, Kind.ROLLBACK.value, target, lasts=lasts, override=override or {})
+        return await self._roll_back(place, who, over, expected)
+
+    async def rollback_raised(
+        self,
+        since: float | None,
         *,
         reason: str,
         actor: str,
         lasts: float | None = None,
+        over: float | None = None,
         override: Mapping[str, str] | None = None,
         expected: int | None = None,
     ) -> Change | Refusal:
-        """Legacy for everything in the scope, at once, whatever the store says."""
-        return await self.give(
-            Kind.ROLLBACK,
-            scope,
-            reason=reason,
-            actor=actor,
-            lasts=lasts,
-            override=override,
-            expected=expected,
-        )
+        """The same for everything that has been raised `since` a time; None: by the newest change that did."""
+        names = await self._raised(since)
+
+        def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
+            scopes = raised_scopes(table, self.state, names)
+            return scopes if isinstance(scopes, Objection) else place_rollbacks(table, orders, scopes, stamp, over)
+
+        target = "what was raised last" if since is None else f"what was raised since {since:.0f}"
+        who = Who(actor, "order", reason, Kind.ROLLBACK.value, target, lasts=lasts, override=override or {})
+        return await self._roll_back(place, who, over, expected)
+
+    async def _roll_back(self, place: Place, who: Who, over: float | None, expected: int | None) -> Change | Refusal:
+        if objection := bad_times(Kind.ROLLBACK, who.lasts, None) or bad_easing(over) or bad_override(who):
+            return self._objected(who, objection)
+        return await self._order(place, who, expected)
+
+    async def _raised(self, since: float | None) -> tuple[str, ...]:
+        """The routes that were raised; from memory, and what is older from the store, as far as it answers."""
+        found: dict[str, None] = {}
+        page, pages = self.history(REMEMBERED), 0
+        while page and pages < PAGES:
+            for revision in page:
+                if since is not None and revision.at < since:
+                    return tuple(found)
+                found |= dict.fromkeys(raised_by(revision, ever=since is None))
+                if found and since is None:
+                    return tuple(found)
+            older = await self.past(REMEMBERED, page[-1].number)
+            page, pages = ([], pages) if isinstance(older, Refusal) else (older, pages + 1)
+        return tuple(found)
 
     async def resume(
         self,
@@ -528,9 +575,26 @@ class Live:
             who = Who("control", "expiry", "their time has come", "expire", names)
             lines = tuple(_ending(order) for order in found.gone)
             step = self._step(self._now.compiled, found.kept, who, Changes(lines, order=found.gone[0].id))
+        if any(order.easing is not None for order in self._orders):
+            await self._ease()
             saving = self._recorder.begin(self._write_of(step), keep=True)
             self._take(step)
         await self._recorder.saved(saving)
+    async def _ease(self) -> None:
+        """Rollbacks that are on their way go on."""
+        async with self._turns.turn(first=True):
+            orders, moved = eased(self._orders, self._clock.now())
+            if not moved:
+                return
+            names = ", ".join(order.id for order in moved)
+            who = Who("control", "expiry", "a rollback in steps goes on", "ease", names)
+            step = self._step(self._now.compiled, orders, who, Changes(tuple(map(on_its_way, moved)), order=names))
+            saving = self._recorder.begin(self._write_of(step), keep=True)
+            self._take(step)
+        await self._recorder.saved(saving)
+        for order in moved:
+            self.events.tell(EventName.EASED, order=order.id, share=order.share, revision=step.revision.number)
+
         for order in found.gone:
             self.events.tell(
                 EventName.LAPSED, order=order.id, provisional=order.provisional, revision=step.revision.number
@@ -792,7 +856,7 @@ class Live:
                     return self._objected(who, allowed)
                 step = allowed
                 # A number is never given out twice, not even if this order cannot be recorded.
-                self._last_order = max(self._last_order, placed.order.number)
+                self._last_order = max(self._last_order, *(order.number for order in placed.given))
                 saving = self._recorder.begin(self._write_of(step), keep=at_once)
                 if not at_once and not await self._recorder.saved(saving):
                     return self._objected(who, not_recorded())
@@ -804,7 +868,8 @@ class Live:
         if step is not None:
             self._tell_order(who, placed, step, persisted)
         word = confirming.result()
-        return self._answer(who, step, placed.order, word, began, persisted=persisted, notes=placed.lines)
+        answer = self._answer(who, step, placed.order, word, began, persisted=persisted, notes=placed.lines)
+        return replace(answer, more=placed.more)
 
     def _place(self, place: Place, who: Who, expected: int | None) -> Placed | Refusal:
         if (stale := self._stale(expected)) is not None:
@@ -844,7 +909,7 @@ class Live:
 
     def _decide_order(self, who: Who, placed: Placed) -> Decided:
         adopted = (who.hold,) if who.hold else ()
-        changes = Changes((headline(who, placed), *placed.lines), order=placed.order.id, adopted=adopted)
+        changes = Changes((headline(who, placed), *placed.lines), order=ids(placed), adopted=adopted)
         return self._step(self._now.compiled, placed.orders, who, changes)
 
     def _decide(
@@ -994,12 +1059,12 @@ class Live:
         return refused
 
     def _tell_order(self, who: Who, placed: Placed, step: Decided, persisted: bool) -> None:
-        names = {"resume": EventName.LIFTED, "confirm": EventName.KEPT}
+        names = {"resume": EventName.LIFTED, "on": EventName.LIFTED, "confirm": EventName.KEPT}
         self.events.tell(
             names.get(who.action, EventName.ORDERED),
             action=who.action,
             target=who.target,
-            order=placed.order.id,
+            order=ids(placed),
             share=placed.order.share if placed.order.kind in {Kind.WEIGHT, Kind.CAP} else None,
             actor=who.actor,
             reason=who.reason,

@@ -20,6 +20,8 @@ from router.core.units import write_percent
 from router.core.wire import delta_line, state_hash
 from router.ports import AuditEntry, Changes, Compiled, Revision, RouteChange, Target
 
+NAMED: Final = 20
+"""Orders that the first line of a revision names."""
 SHOWN: Final = 200
 """Readable lines of a revision; the machine form names every route."""
 
@@ -196,13 +198,40 @@ def at_most(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
     return lines if len(lines) <= most else (*lines[:most], f"and {len(lines) - most} more")
 
 
+def ids(placed: Placed) -> str:
+    """Of all orders that were given in one step, or of the one that was lifted."""
+    return ", ".join(order.id for order in placed.given)
+
+
+def on_its_way(order: Order) -> str:
+    left = f"leaves at most {_percent(order.share)}" if order.share else "is at 0"
+    return f"{order.id} ({order.kind} {order.scope}) {left}"
+
+
+def raised_by(revision: Revision, *, ever: bool) -> tuple[str, ...]:
+    """The routes that a revision raised.
+
+    The first one of all began everything, so it raised nothing within a time (not `ever`); one that restored another
+    is not what somebody wants back who asks for the newest raise.
+    """
+    if revision.source == "restore" if ever else revision.number == 1:
+        return ()
+    return tuple(each.name for each in revision.changes.routes if (each.after or 0) > (each.before or 0))
+
+
 def headline(who: Who, placed: Placed) -> str:
     """What became of an order, in one line."""
     order = placed.order
+    if placed.more:
+        return "; ".join(at_most(tuple(f"{each.id}: {each.kind} {each.scope}" for each in placed.given), NAMED))
     if who.action == "resume" and who.target == order.id:
         return f"{order.id} ({order.kind} {order.scope}) is lifted"
     if who.action == "confirm":
         return f"{order.id} ({order.kind} {order.scope}) is confirmed"
+    if who.action == "on":
+        return f"{order.scope} is on: {order.id} ({order.kind}) is lifted"
+    if order.easing is not None:
+        return f"{order.id}: {order.kind} {order.scope} over {order.easing.over:g} s, in steps"
     share = f" {_percent(order.share)}" if order.kind in {Kind.WEIGHT, Kind.CAP} else ""
     side = f" to {order.side.label}" if order.kind is Kind.PIN else ""
     ends = order.expires is not None and order.kind is not Kind.ROLLBACK

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from router.core.model import Side
-from router.core.orders import Kind, Order, Reach, Scope
+from router.core.orders import Easing, Kind, Order, Reach, Scope
 from router.ports import (
     KEPT,
     AuditEntry,
@@ -39,7 +39,7 @@ from router.ports import (
 
 T = TypeVar("T")
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the schema below.  A file of a later version is refused rather than guessed at."""
 REMEMBERED: Final = 200
 """Revisions that `load` brings back."""
@@ -52,7 +52,7 @@ CREATE TABLE orders (
     number INTEGER NOT NULL, kind TEXT NOT NULL, reach TEXT NOT NULL, name TEXT NOT NULL, share INTEGER NOT NULL,
     declared TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL, created REAL NOT NULL, side INTEGER NOT NULL,
     expires REAL, provisional INTEGER NOT NULL, before TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER,
-    PRIMARY KEY (number, since)
+    easing TEXT NOT NULL DEFAULT '', PRIMARY KEY (number, since)
 );
 CREATE INDEX orders_until ON orders (until);
 CREATE TABLE texts (hash TEXT PRIMARY KEY, text BLOB NOT NULL);
@@ -83,11 +83,14 @@ FROM_VERSION_1: Final = (
     """
 INSERT INTO orders
     SELECT number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, '[]',
-        (SELECT coalesce(max(number), 0) FROM revisions), NULL FROM orders_1;
+        (SELECT coalesce(max(number), 0) FROM revisions), NULL, '' FROM orders_1;
 DROP TABLE orders_1;
 ALTER TABLE revisions ADD COLUMN text TEXT NOT NULL DEFAULT '';
 """,
 )
+
+
+FROM_VERSION_2: Final = ("ALTER TABLE orders ADD COLUMN easing TEXT NOT NULL DEFAULT '';",)
 
 
 class SqliteStore:
@@ -240,7 +243,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise ValueError(f"written by a later version of strangler (schema {version}, this one knows {VERSION})")
     if version < VERSION:
         with _transaction(connection):
-            for statement in _statements("".join(FROM_VERSION_1) if version else SCHEMA + ORDERS):
+            steps = {0: (SCHEMA, ORDERS), 1: FROM_VERSION_1, 2: FROM_VERSION_2}[version]
+            for statement in _statements("".join(steps)):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -269,8 +273,8 @@ def _put_orders(
         "UPDATE orders SET until = ? WHERE number = ? AND until IS NULL", [(revision, n) for n in ended]
     )
     connection.executemany(
-        "REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-        [(*_order_row(order), revision) for order in new],
+        "REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+        [(*_order_row(order), revision, _easing_text(order.easing)) for order in new],
     )
     return wanted
 
@@ -307,8 +311,14 @@ def _file(connection: sqlite3.Connection) -> FileState:
     return FileState(*row) if row else FileState()
 
 
+_PLAIN: Final = 13
+"""Columns of an order that earlier versions wrote within another; how a rollback is on its way stands behind."""
+
+
 def _order(row: Sequence[Any]) -> Order:
-    number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, before = row[:13]
+    number, kind, reach, name, share, declared, reason, actor, created, side, expires, provisional, before = row[
+        :_PLAIN
+    ]
     return Order(
         number,
         Kind(kind),
@@ -322,7 +332,16 @@ def _order(row: Sequence[Any]) -> Order:
         expires,
         provisional=bool(provisional),
         before=tuple(map(_order, json.loads(before))),
+        easing=_easing(row[-1]) if len(row) > _PLAIN else None,
     )
+
+
+def _easing(text: str) -> Easing | None:
+    return Easing(*json.loads(text)) if text else None
+
+
+def _easing_text(easing: Easing | None) -> str:
+    return "" if easing is None else json.dumps([easing.peak, easing.began, easing.over])
 
 
 def _order_row(order: Order) -> tuple[Any, ...]:
@@ -339,7 +358,7 @@ def _order_row(order: Order) -> tuple[Any, ...]:
         int(order.side),
         order.expires,
         order.provisional,
-        json.dumps([_order_row(each) for each in order.before]),
+        json.dumps([(*_order_row(each), _easing_text(each.easing)) for each in order.before]),
     )
 
 

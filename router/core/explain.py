@@ -408,7 +408,8 @@ def _layers(table: Table, route: Route, orders: Sequence[Order], entry: Effectiv
         share = PPM if order.side is Side.NEW else 0
         yield Layer("pin", share, order.id, f"to {order.side.label}, {_said(order)}", rules=order.id == entry.order)
     for order in (each for each in covering if each.kind is Kind.ROLLBACK):
-        yield Layer("rollback", 0, order.id, _said(order), rules=order.id == entry.order)
+        steps = "" if order.easing is None else ", on its way to 0 in steps"
+        yield Layer("rollback", order.share, order.id, _said(order) + steps, rules=order.id == entry.order)
     for order in (each for each in covering if each.kind is Kind.FREEZE):
         yield Layer("freeze", entry.share, order.id, f"it may not rise: {_said(order)}", rules=False)
 

@@ -1,6 +1,7 @@
 """What time and the past do to orders.
 
     due        orders whose time has come, but for those that a freeze holds back
+    eased      the orders with the rollbacks that are on their way a step further
     soon       orders whose end people should hear of before
     restored   the orders of an old revision, with what must not be lost of the present
     revived    the weights that had given way to a routes.yaml which is taken back
@@ -12,7 +13,7 @@ so the rules about steps do not stop it; a freeze does: under it the order goes 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from router.core.model import Table
@@ -60,6 +61,18 @@ def _covering(table: Table, orders: Sequence[Order], routes: Collection[str]) ->
         order for order in orders if any(route.name in routes and order.scope.covers(route) for route in table.routes)
     ]
     return found or list(orders)
+
+
+def eased(orders: Sequence[Order], now: float) -> tuple[tuple[Order, ...], tuple[Order, ...]]:
+    """The orders at this time, and the rollbacks among them that have come a step further."""
+    after = tuple(_eased(order, now) for order in orders)
+    return after, tuple(new for old, new in zip(orders, after, strict=True) if new is not old)
+
+
+def _eased(order: Order, now: float) -> Order:
+    if order.easing is None or (left := order.easing.ceiling(now)) >= order.share:
+        return order
+    return replace(order, share=left, easing=order.easing if left else None)
 
 
 def soon(orders: Iterable[Order], now: float) -> tuple[Order, ...]:

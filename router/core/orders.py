@@ -7,6 +7,8 @@ reload never changes them.  `effective` lays them over a table:
           = 1,000,000                            else if a pin to new does
           = min(weight or order's weight, caps)  otherwise
 
+and never above what a rollback that is still on its way (`Easing`) leaves.
+
 A weight order speaks only while the file still says what it said when the order was given: once a person edits
 that route's weight, the file is the newer word (`supersede`).  Time ends orders too (`lapse`): what holds without them
 holds again.  A rollback alone is never ended by time or by the file, since neither may move traffic forward: it stays,
@@ -20,6 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
+from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
 
@@ -78,6 +81,31 @@ class Scope:
 
 class Cause(IntEnum):
     """Why a share is what it is.  The values travel to the workers."""
+EASED: Final = (750_000, 500_000, 250_000)
+"""What a rollback that comes in steps leaves of the highest share, in ppm, one step after the other, before 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Easing:
+    """A rollback for a legacy that is cold: its scope's shares come down in steps of equal length."""
+
+    peak: int
+    """The highest share in the scope when it began, in ppm."""
+    began: float
+    """Unix time."""
+    over: float
+    """Seconds until nothing is left."""
+
+    @property
+    def ends(self) -> float:
+        return self.began + self.over
+
+    def ceiling(self, now: float) -> int:
+        """What it leaves at this time, in ppm; a clock that was set back must not make it last."""
+        step = int((now - self.began) * len(EASED) / self.over)
+        return self.peak * EASED[step] // PPM if self.began <= now and step < len(EASED) else 0
+
+
 
     DECLARED = 0
     ORDER = 1
@@ -102,7 +130,7 @@ class Order:
     created: float
     """Unix time in seconds."""
     share: int = 0
-    """In ppm, for a weight or a cap."""
+    """In ppm, for a weight or a cap; for a rollback that is on its way what it leaves now."""
     declared: Mapping[str, int] = field(default_factory=dict)
     """For a weight order: the declared weight of each route it covers, as it was when the order was given.
 
@@ -122,6 +150,9 @@ class Order:
 
     def overdue(self, now: float) -> bool:
         """Has its time come?  Said of a rollback, which stays all the same."""
+    easing: Easing | None = None
+    """For a rollback that is on its way; None: it is at 0."""
+
         return self.expires is not None and self.expires <= now
 
     def successor(self, now: float) -> Order | None:
@@ -216,8 +247,14 @@ def _newest_weights(table: Table, weights: list[Order]) -> dict[str, Order]:
 
 
 def _effective(table: Table, route: Route, layers: _Layers) -> Effective:
-    for order in layers.rollbacks.over(route):
-        return Effective(0, Cause.ROLLBACK, order.id)
+    rollbacks = layers.rollbacks.over(route)
+    for order in rollbacks:
+        if not order.share:
+            return Effective(0, Cause.ROLLBACK, order.id)
+    return _at_most(_pinned(table, route, layers), rollbacks)
+
+
+def _pinned(table: Table, route: Route, layers: _Layers) -> Effective:
     pins = layers.pins.over(route)
     for order in sorted(pins, key=lambda order: order.side):  # legacy wins when two pins meet
         if order.side is Side.LEGACY or route.new:
@@ -230,7 +267,11 @@ def _capped(table: Table, route: Route, wanted: Effective, caps: _Covering) -> E
     group = table.groups.get(route.group)
     if group is not None and group.cap is not None and group.cap < wanted.share:
         wanted = Effective(group.cap, Cause.CAP, wanted.order)
-    for order in caps.over(route):
+    return _at_most(wanted, caps.over(route))
+
+
+def _at_most(wanted: Effective, ceilings: Sequence[Order]) -> Effective:
+    for order in ceilings:
         if order.share < wanted.share:
             wanted = Effective(order.share, Cause.CAP, order.id)
     return wanted

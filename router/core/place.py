@@ -3,8 +3,9 @@
     weight     the newest order wins; one with the same scope replaces its predecessor, so lifting it leads back to
                what is declared or what an order of another scope says, never through a pile of old numbers; one that
                ends by itself only stands in for its predecessor, which holds again afterwards
-    rollback   holds besides everything else; giving the same one again changes nothing
-    pin, cap, freeze, drain
+    rollback   holds besides everything else; giving the same one again changes nothing, unless that one is still on
+               its way: then it is at 0 at once.  Several in one step are given as one change
+    pin, cap, freeze, drain, off
                hold besides everything else; one of the same kind and scope replaces its predecessor likewise
     resume     lifts one order, and may put a weight in its place in the same step
     confirm    an order that was given for a trial stays
@@ -15,15 +16,17 @@ look like one that worked.  Whether a change that is placed is also *wise* is fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
-from router.core.orders import Kind, Order, Reach, Scope, rules
+from router.core.orders import Easing, EffectiveState, Kind, Order, Reach, Scope, effective, rules
 
 _STACKED: Final = 8
+_SINGLE: Final = 200
+"""Routes that are rolled back one by one; for more a scope has to be named."""
 """Orders that one may stand in for; the newest of them and the oldest are kept."""
 
 
@@ -61,6 +64,12 @@ class Placed:
     lines: tuple[str, ...] = ()
     """What else people should know."""
 
+    more: tuple[Order, ...] = ()
+    """Those that were given in the same step."""
+
+    @property
+    def given(self) -> tuple[Order, ...]:
+        return (self.order, *self.more)
 
 def covered(table: Table, scope: Scope) -> tuple[Route, ...]:
     """The routes that a scope speaks of as a whole."""
@@ -86,19 +95,99 @@ def place_weight(table: Table, orders: Sequence[Order], scope: Scope, share: int
     return replace(placed, lines=(*placed.lines, *_overruled(table, orders, routes, share)))
 
 
-def place_rollback(table: Table, orders: Sequence[Order], scope: Scope, stamp: Stamp) -> Placed | Objection:
-    """Legacy for everything in the scope."""
+def place_rollback(
+    table: Table, orders: Sequence[Order], scope: Scope, stamp: Stamp, over: float | None = None
+) -> Placed | Objection:
+    """Legacy for everything in the scope: at once, or in steps `over` so many seconds."""
     for order in orders:
         if order.kind is Kind.ROLLBACK and order.scope == scope:
-            return Placed(tuple(orders), order, already=True)
-    objection = _reasonless(stamp) or names_nothing(table, scope)
+            return overtaken(orders, order) if over is None else Placed(tuple(orders), order, already=True)
+    objection = _reasonless(stamp) or names_nothing(table, scope) or (_no_steps_at_a_site(scope) if over else None)
     if objection:
         return objection
     order = _order(Kind.ROLLBACK, scope, stamp)
     return Placed((*orders, order), order)
+    if over:
+        order = _in_steps(table, orders, order, over)
 
 
 def place_pin(table: Table, orders: Sequence[Order], scope: Scope, side: Side, stamp: Stamp) -> Placed | Objection:
+def overtaken(orders: Sequence[Order], order: Order) -> Placed:
+    """A rollback that holds already; if it is still on its way, it is at 0 now."""
+    if order.easing is None:
+        return Placed(tuple(orders), order, already=True)
+    done = replace(order, share=0, easing=None)
+    line = f"{order.id} was on its way, and is at 0 now"
+    return Placed(tuple(done if other is order else other for other in orders), done, lines=(line,))
+
+
+def place_rollbacks(
+    table: Table, orders: Sequence[Order], scopes: Sequence[Scope], stamp: Stamp, over: float | None = None
+) -> Placed | Objection:
+    """Several in one step: all of them, or none."""
+    given: list[Placed] = []
+    for scope in scopes:
+        placed = place_rollback(table, orders, scope, stamp, over)
+        if isinstance(placed, Objection):
+            return placed
+        if not placed.already and placed.order.number == stamp.number:
+            stamp = replace(stamp, number=stamp.number + 1)
+        orders = placed.orders
+        given.append(placed)
+    if not given:
+        return Objection("invalid", "no scope is named", "name a route, a group, a site or all")
+    made = [placed for placed in given if not placed.already] or given
+    held = [f"{placed.order.scope} is held by {placed.order.id} already" for placed in given if placed not in made]
+    lines = (*(line for placed in given for line in placed.lines), *held)
+    return Placed(
+        tuple(orders),
+        made[0].order,
+        already=made is given,
+        lines=lines,
+        more=tuple(placed.order for placed in made[1:]),
+    )
+
+
+def raised_scopes(table: Table, state: EffectiveState, names: Collection[str]) -> tuple[Scope, ...] | Objection:
+    """What was raised and still has a share: groups that are raised as a whole, and single routes."""
+    shares = {route.name: entry.share for route, entry in zip(table.routes, state.routes, strict=True)}
+    raised = [route for route in table.routes if route.name in names and shares[route.name]]
+    if not raised and names:
+        some = ", ".join(sorted(names)[:5])
+        return Objection(
+            "nothing-raised", f"what was raised is at 0 % again already: {some}", "see `strangler history`"
+        )
+    if not raised:
+        return Objection("nothing-raised", "no change in that time has raised a share", "name a route or a group")
+    groups = [
+        group
+        for group in dict.fromkeys(route.group for route in raised if route.group)
+        if all(route.name in names for route in table.routes if route.group == group and shares[route.name])
+    ]
+    if len(raised) == 1:
+        groups = []
+    single = [route.name for route in raised if route.group not in groups]
+    if len(single) > _SINGLE:
+        detail = f"{len(single)} routes were raised that are no whole groups: {', '.join(single[:5])} ..."
+        return Objection("nothing-raised", detail, "name a glob or a group, or roll back everything (--all)")
+    return (*(Scope(Reach.GROUP, group) for group in groups), *(Scope(Reach.ROUTE, name) for name in single))
+
+
+def _in_steps(table: Table, orders: Sequence[Order], order: Order, over: float) -> Order:
+    """The same on its way, if there is anything to take away."""
+    state = effective(table, orders)
+    shares = (entry.share for route, entry in zip(table.routes, state.routes, strict=True) if order.scope.covers(route))
+    easing = Easing(max(shares, default=0), order.created, over)
+    share = easing.ceiling(order.created)
+    return replace(order, share=share, easing=easing) if share else order
+
+
+def _no_steps_at_a_site(scope: Scope) -> Objection | None:
+    if scope.reach is not Reach.SITE:
+        return None
+    return Objection("invalid", "a site has no share of its own that could come down in steps", "roll it back at once")
+
+
     """One side for everything in the scope, whatever weights and overrides say."""
     if objection := _no_share_of_a_site(scope):
         return objection

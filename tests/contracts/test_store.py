@@ -12,7 +12,7 @@ import pytest
 from control.stores.memory import Disk, MemoryStore
 from control.stores.sqlite import SqliteStore
 from router.core.model import Side
-from router.core.orders import Kind, Order, Reach, Scope
+from router.core.orders import Easing, Kind, Order, Reach, Scope
 from router.ports import (
     KEPT,
     AuditEntry,
@@ -31,7 +31,16 @@ from router.ports import (
 Opener = Callable[[], Store]
 """Opens the store; again and again the same one, as a restarted process would."""
 
-ROLLBACK = Order(2, Kind.ROLLBACK, Scope(Reach.GROUP, "catalog"), "errors", "sre", 1_700_000_000.25)
+ROLLBACK = Order(
+    2,
+    Kind.ROLLBACK,
+    Scope(Reach.GROUP, "catalog"),
+    "errors",
+    "sre",
+    1_700_000_000.25,
+    750_000,
+    easing=Easing(1_000_000, 1_700_000_000.25, 20.0),
+)
 WEIGHT = Order(1, Kind.WEIGHT, Scope(Reach.ROUTE, "GET /a/*"), "next", "lead", 1.5, 250_000, {"GET /a/{id}": 5})
 PIN = Order(
     3,

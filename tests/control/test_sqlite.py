@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from control.stores.sqlite import SqliteStore
-from router.core.orders import Kind, Order, Reach, Scope
+from router.core.orders import Easing, Kind, Order, Reach, Scope
 from router.ports import AuditEntry, Revision, Saved, StoreError, Write
 
 ROOT = Path(__file__).parents[2]
@@ -189,6 +189,45 @@ INSERT INTO revisions VALUES
 INSERT INTO numbers VALUES ('order', 1);
 PRAGMA user_version = 1;
 """
+
+
+VERSION_2 = """
+DROP TABLE orders;
+CREATE TABLE orders (
+    number INTEGER NOT NULL, kind TEXT NOT NULL, reach TEXT NOT NULL, name TEXT NOT NULL, share INTEGER NOT NULL,
+    declared TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL, created REAL NOT NULL, side INTEGER NOT NULL,
+    expires REAL, provisional INTEGER NOT NULL, before TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER,
+    PRIMARY KEY (number, since)
+);
+CREATE INDEX orders_until ON orders (until);
+CREATE TABLE texts (hash TEXT PRIMARY KEY, text BLOB NOT NULL);
+CREATE TABLE file (
+    id INTEGER PRIMARY KEY CHECK (id = 1), back_to INTEGER NOT NULL, until REAL NOT NULL, aside TEXT NOT NULL,
+    why TEXT NOT NULL
+);
+ALTER TABLE revisions ADD COLUMN text TEXT NOT NULL DEFAULT '';
+INSERT INTO orders VALUES (1, 'rollback', 'all', '', 0, '{}', 'r', 'a', 1.0, 0, NULL, 0, '[]', 7, NULL);
+INSERT INTO orders VALUES (2, 'cap', 'all', '', 5, '{}', 'r', 'a', 1.0, 0, 9.0, 0,
+    '[[1, "cap", "all", "", 7, "{}", "r", "a", 1.0, 0, null, 0, "[]"]]', 7, NULL);
+PRAGMA user_version = 2;
+"""
+
+
+async def test_a_file_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
+    """Its orders hold, those within others too, and new ones say how they come down."""
+    with sqlite3.connect(tmp_path / "s.db") as db:
+        db.executescript(VERSION_1 + VERSION_2)
+    db.close()
+    store = SqliteStore(tmp_path / "s.db")
+    rollback, cap = (await store.load()).orders
+    assert Order(1, Kind.ROLLBACK, Scope(Reach.ALL), "r", "a", 1.0) == rollback
+    assert (5, 7) == (cap.share, cap.before[0].share)
+    slow = Order(3, Kind.ROLLBACK, Scope(Reach.ALL), "r", "a", 1.0, 7, easing=Easing(10, 1.0, 20.0))
+    await store.commit(Write((rollback, cap, slow), 3, 8))
+    await store.close()
+    again = SqliteStore(tmp_path / "s.db")
+    assert (rollback, cap, slow) == (await again.load()).orders
+    await again.close()
 
 
 async def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:

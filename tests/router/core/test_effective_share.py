@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from random import Random
 
-from router.core.lapses import due, restored
+from router.core.lapses import due, eased, restored
 from router.core.model import PPM, Group, Route, Side, Table
 from router.core.orders import EffectiveState, Kind, Order, Reach, Scope, effective, supersede
 from router.core.place import (
@@ -121,8 +121,11 @@ def give(world: World, random: Random) -> None:
             world.take(place_weight(table, orders, scope, a_share(random), stamp))
         case Kind.ROLLBACK:
             before = world.shares()
-            world.take(place_rollback(table, orders, scope, stamp))
-            assert all(share in {0, before[name]} for name, share in world.shares().items()), "a rollback only lowers"
+            over = random.choice((None, None, 1.0, 20.0))
+            world.take(place_rollback(table, orders, scope, stamp, over))
+            assert all(share <= before[name] for name, share in world.shares().items()), "a rollback only lowers"
+            if over is None:
+                assert all(share in {0, before[name]} for name, share in world.shares().items()), "and at once"
         case Kind.PIN:
             world.take(place_pin(table, orders, scope, random.choice(list(Side)), stamp))
         case Kind.CAP:
@@ -165,7 +168,13 @@ def reload(world: World, random: Random) -> None:
 
 def pass_time(world: World, random: Random) -> None:
     world.now += random.choice((0.5, 2, 10, 30))
-    before, rollbacks = world.shares(), [order for order in world.orders if order.kind is Kind.ROLLBACK]
+    before = world.shares()
+    world.orders, _ = eased(world.orders, world.now)
+    after = world.shares()
+    assert all(after[name] <= share for name, share in before.items()), "a rollback in steps only lowers"
+    assert (world.orders, ()) == eased(world.orders, world.now), "and each step once"
+    before, rollbacks = after, [order for order in world.orders if order.kind is Kind.ROLLBACK]
+    assert all(order.easing is None or order.easing.ends > world.now for order in rollbacks), "and it comes to its end"
     found = due(world.table, world.orders, world.now)
     world.orders = found.kept
     assert rollbacks == [order for order in world.orders if order.kind is Kind.ROLLBACK], "time ends no rollback"
@@ -198,17 +207,18 @@ def formula(table: Table, orders: tuple[Order, ...], route: Route) -> int:
         return [order for order in orders if order.kind is kind and reaches(order.scope, route)]
 
     pins = {order.side for order in over(Kind.PIN)}
-    if over(Kind.ROLLBACK) or Side.LEGACY in pins:
+    rollbacks = [order.share for order in over(Kind.ROLLBACK)]
+    if 0 in rollbacks or Side.LEGACY in pins:
         return 0
     if Side.NEW in pins and route.new:
-        return PPM
+        return min([PPM, *rollbacks])
     speaking = [o for o in orders if o.kind is Kind.WEIGHT and o.declared.get(route.name) == route.weight]
     weight = max(speaking, key=lambda order: order.number).share if speaking else route.weight
     caps = [order.share for order in over(Kind.CAP)]
     group = table.groups.get(route.group)
     if group is not None and group.cap is not None:
         caps.append(group.cap)
-    return min([weight if route.new else 0, *caps])
+    return min([weight if route.new else 0, *caps, *rollbacks])
 
 
 def reaches(scope: Scope, route: Route) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from router.core.lapses import WARNING, due, restored, revived, soon
+from router.core.lapses import WARNING, due, eased, restored, revived, soon
 from router.core.model import Route, Side, Table
-from router.core.orders import Kind, Order, Reach, Scope
+from router.core.orders import Easing, Kind, Order, Reach, Scope
 
 TABLE = Table(
     legacy="old",
@@ -110,3 +110,15 @@ def test_weights_that_gave_way_come_back_unless_somebody_has_spoken_since() -> N
     assert (gone,) == revived((), (both, gone), superseded), "the half that was left has been lifted"
     replaced = weight(3, 7)
     assert (both, replaced) == revived((half, replaced), (both, gone), superseded)
+
+
+def test_a_rollback_in_steps_comes_down_to_nothing() -> None:
+    """A third of the time at each step; late or early, and when the clock is set back, never up again."""
+    slow = Order(3, Kind.ROLLBACK, Scope(Reach.ALL), "r", "lee", 100.0, 450_000, easing=Easing(600_000, 100.0, 30.0))
+    shares = {}
+    for now in (100.0, 109.9, 110.0, 119.9, 120.0, 129.9, 130.0, 10_000.0, 99.0):
+        (after,), moved = eased((slow,), now)
+        assert moved == (() if after is slow else (after,))
+        shares[now] = after.share
+        assert (after.share == 0) is (after.easing is None)
+    assert [450_000, 450_000, 300_000, 300_000, 150_000, 150_000, 0, 0, 0] == list(shares.values())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.model import PPM, Group, Route, Side, Table
+from router.core.model import PPM, Group, Route, Side, Site, Table
 from router.core.orders import Kind, Order, Reach, Scope, effective
 from router.core.place import (
     Objection,
@@ -22,7 +22,9 @@ from router.core.place import (
     place_freeze,
     place_pin,
     place_rollback,
+    place_rollbacks,
     place_weight,
+    raised_scopes,
 )
 from tests.router.core.tables import orders, scopes, shares, tables
 
@@ -253,3 +255,68 @@ def test_the_same_freeze_twice_is_one_and_another_cap_replaces_the_first() -> No
 def test_a_drain_names_a_site_that_exists() -> None:
     """What is not there cannot be drained."""
     assert "unknown-site" == objection(place_drain(TABLE, (), "nowhere", STAMP)).code
+
+
+# ------------------------------------------------------------------------------------- several, and in steps
+
+
+def test_several_rollbacks_are_one_change_with_an_order_each() -> None:
+    """What is held already stays as it is and is named; each can be lifted by itself."""
+    first = placed(place_rollback(TABLE, (), named("a"), STAMP))
+    outcome = placed(
+        place_rollbacks(
+            TABLE, first.orders, (named("a"), named("b"), Scope(Reach.GROUP, "g")), replace(STAMP, number=101)
+        )
+    )
+    assert ["R-101", "R-102"] == [order.id for order in outcome.given]
+    assert ["R-100", "R-101", "R-102"] == [order.id for order in outcome.orders]
+    assert ("route=a is held by R-100 already",) == outcome.lines
+    again = placed(place_rollbacks(TABLE, outcome.orders, (named("a"), named("b")), replace(STAMP, number=103)))
+    assert (True, outcome.orders, "R-100") == (again.already, again.orders, again.order.id)
+
+
+def test_several_rollbacks_are_given_all_or_none() -> None:
+    """A typing error in one of them must not look like one that worked."""
+    assert "unknown-route" == objection(place_rollbacks(TABLE, (), (named("a"), named("x")), STAMP)).code
+    assert "invalid" == objection(place_rollbacks(TABLE, (), (), STAMP)).code
+
+
+def test_a_rollback_in_steps_begins_below_the_highest_share_of_its_scope() -> None:
+    """What is lower already stays, and nothing rises."""
+    outcome = placed(place_rollback(TABLE, (), Scope(Reach.ALL), STAMP, over=20.0))
+    assert (150_000, 200_000) == (outcome.order.share, outcome.order.easing.peak if outcome.order.easing else 0)
+    assert [100_000, 150_000, 0] == [entry.share for entry in effective(TABLE, outcome.orders).routes]
+    assert placed(place_rollback(TABLE, outcome.orders, Scope(Reach.ALL), STAMP, over=20.0)).already
+
+
+def test_an_immediate_rollback_overtakes_one_that_is_on_its_way() -> None:
+    """The same order is at 0 then; asked once more, it was before."""
+    slow = placed(place_rollback(TABLE, (), Scope(Reach.ALL), STAMP, over=20.0))
+    fast = placed(place_rollback(TABLE, slow.orders, Scope(Reach.ALL), replace(STAMP, number=101)))
+    assert (False, "R-100", 0, None) == (fast.already, fast.order.id, fast.order.share, fast.order.easing)
+    assert [0, 0, 0] == [entry.share for entry in effective(TABLE, fast.orders).routes]
+    assert placed(place_rollback(TABLE, fast.orders, Scope(Reach.ALL), STAMP)).already
+
+
+def test_a_rollback_in_steps_of_nothing_is_at_zero_at_once() -> None:
+    """There is nothing to take away gently; and a site has no share that could come down."""
+    outcome = placed(place_rollback(TABLE, (), named("only-legacy"), STAMP, over=20.0))
+    assert (0, None) == (outcome.order.share, outcome.order.easing)
+    sited = replace(TABLE, sites={"s": Site("s")})
+    assert "invalid" == objection(place_rollback(sited, (), Scope(Reach.SITE, "s"), STAMP, over=20.0)).code
+
+
+def test_what_was_raised_is_named_by_whole_groups_and_single_routes() -> None:
+    """As few scopes as say exactly that, and only what still has a share."""
+    wide = replace(TABLE, routes=(*TABLE.routes, Route("a2", "/a2", "old", new="new", weight=1, group="g")))
+
+    def found(*names: str, given: tuple[Order, ...] = ()) -> tuple[str, ...] | Objection:
+        scopes = raised_scopes(wide, effective(wide, given), names)
+        return scopes if isinstance(scopes, Objection) else tuple(map(str, scopes))
+
+    assert ("group=g", "route=b") == found("a", "a2", "b")
+    assert ("route=a", "route=b") == found("a", "b")
+    assert ("route=a",) == found("a")
+    held = placed(place_rollback(wide, (), Scope(Reach.ALL), STAMP)).orders
+    for nothing in (found(), found("a", given=held)):
+        assert isinstance(nothing, Objection) and nothing.code == "nothing-raised"
