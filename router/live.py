@@ -560,26 +560,11 @@ class Live:
         if self._file.back_to and self._file.until <= self._clock.now():
             await self._take_back()
         self._warn()
+        if any(order.easing is not None for order in self._orders):
+            await self._ease()
         if any(order.overdue(self._clock.now()) for order in self._orders):
             await self._lapse()
 
-    async def _lapse(self) -> None:
-        async with self._turns.turn():
-            now = self._clock.now()
-            found = due(self.table, self._orders, now)
-            for order in found.overdue:
-                self._tell_once(EventName.OVERDUE, order)
-            if not found.gone:
-                return
-            names = ", ".join(order.id for order in found.gone)
-            who = Who("control", "expiry", "their time has come", "expire", names)
-            lines = tuple(_ending(order) for order in found.gone)
-            step = self._step(self._now.compiled, found.kept, who, Changes(lines, order=found.gone[0].id))
-        if any(order.easing is not None for order in self._orders):
-            await self._ease()
-            saving = self._recorder.begin(self._write_of(step), keep=True)
-            self._take(step)
-        await self._recorder.saved(saving)
     async def _ease(self) -> None:
         """Rollbacks that are on their way go on."""
         async with self._turns.turn(first=True):
@@ -595,6 +580,21 @@ class Live:
         for order in moved:
             self.events.tell(EventName.EASED, order=order.id, share=order.share, revision=step.revision.number)
 
+    async def _lapse(self) -> None:
+        async with self._turns.turn():
+            now = self._clock.now()
+            found = due(self.table, self._orders, now)
+            for order in found.overdue:
+                self._tell_once(EventName.OVERDUE, order)
+            if not found.gone:
+                return
+            names = ", ".join(order.id for order in found.gone)
+            who = Who("control", "expiry", "their time has come", "expire", names)
+            lines = tuple(_ending(order) for order in found.gone)
+            step = self._step(self._now.compiled, found.kept, who, Changes(lines, order=found.gone[0].id))
+            saving = self._recorder.begin(self._write_of(step), keep=True)
+            self._take(step)
+        await self._recorder.saved(saving)
         for order in found.gone:
             self.events.tell(
                 EventName.LAPSED, order=order.id, provisional=order.provisional, revision=step.revision.number

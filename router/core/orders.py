@@ -79,8 +79,6 @@ class Scope:
                 return route.name == self.name or fnmatchcase(route.name, self.name)
 
 
-class Cause(IntEnum):
-    """Why a share is what it is.  The values travel to the workers."""
 EASED: Final = (750_000, 500_000, 250_000)
 """What a rollback that comes in steps leaves of the highest share, in ppm, one step after the other, before 0."""
 
@@ -106,6 +104,8 @@ class Easing:
         return self.peak * EASED[step] // PPM if self.began <= now and step < len(EASED) else 0
 
 
+class Cause(IntEnum):
+    """Why a share is what it is.  The values travel to the workers."""
 
     DECLARED = 0
     ORDER = 1
@@ -148,11 +148,11 @@ class Order:
     When it ends or is lifted, the first of them whose own time has not come holds again.
     """
 
-    def overdue(self, now: float) -> bool:
-        """Has its time come?  Said of a rollback, which stays all the same."""
     easing: Easing | None = None
     """For a rollback that is on its way; None: it is at 0."""
 
+    def overdue(self, now: float) -> bool:
+        """Has its time come?  Said of a rollback, which stays all the same."""
         return self.expires is not None and self.expires <= now
 
     def successor(self, now: float) -> Order | None:
