@@ -222,20 +222,22 @@ class RecentTraffic:
         """What a route's block says about one side at this moment; gauges of these workers only."""
         half = RouteBlock.SIDE_REQUESTS
         requests = self._files.block(start + RouteBlock.REQUESTS + side * half, half)
-        gauges = self._files.block(start + RouteBlock.IN_FLIGHT, RouteBlock.FALLBACKS - RouteBlock.IN_FLIGHT, of)
+        gauges = self._files.block(start + RouteBlock.SIDES + side * RouteBlock.SIDE, RouteBlock.SIDE, of)
         if gauges is None:
             return Now(sum(requests or ()), 0, 0)
-        tunnels = gauges[RouteBlock.TUNNELS - RouteBlock.IN_FLIGHT + side]
-        return Now(sum(requests or ()), gauges[side], tunnels)
+        in_flight, tunnels = RouteBlock.IN_FLIGHT - RouteBlock.SIDES, RouteBlock.TUNNELS - RouteBlock.SIDES
+        return Now(sum(requests or ()), gauges[in_flight], gauges[tunnels])
 
     def endpoint_requests(self, start: int) -> int:
         """How often an endpoint was asked, ever."""
         return sum(self._files.block(start + EndpointBlock.REQUESTS, 1) or ())
 
     def _sides(self, start: int) -> tuple[int, int] | None:
-        half = RouteBlock.SIDE_REQUESTS
-        slots = self._files.block(start + RouteBlock.REQUESTS, 2 * half)
-        return None if slots is None else (sum(slots[:half]), sum(slots[half:]))
+        """Every exchange has a duration, and of those there are a few slots instead of hundreds."""
+        half = RouteBlock.SIDE
+        slots = self._files.block(start + RouteBlock.SIDES, 2 * half)
+        first, last = RouteBlock.DURATIONS + 1 - RouteBlock.SIDES, RouteBlock.TUNNELS - RouteBlock.SIDES
+        return None if slots is None else (sum(slots[first:last]), sum(slots[half + first : half + last]))
 
     def recent(self) -> dict[str, int]:
         """Requests answered within the last minute, by route name."""

@@ -143,11 +143,12 @@ class Metrics:
         for cause, count in zip(FALLBACK_CAUSES, slots[RouteBlock.FALLBACKS :], strict=False):
             if count:
                 page.add(Metric.FALLBACKS, count, route=name, cause=cause)
-        gauges = self._files.block(start + RouteBlock.IN_FLIGHT, RouteBlock.FALLBACKS - RouteBlock.IN_FLIGHT, current)
         for number, side in enumerate(_SIDES):
-            page.add(Metric.IN_FLIGHT, gauges[number] if gauges else 0, route=name, side=side)
-            if gauges and (tunnels := gauges[RouteBlock.TUNNELS - RouteBlock.IN_FLIGHT + number]):
-                page.add(Metric.TUNNELS, tunnels, route=name, side=side)
+            gauges = self._files.block(start + RouteBlock.SIDES + number * RouteBlock.SIDE, RouteBlock.SIDE, current)
+            in_flight, tunnels = RouteBlock.IN_FLIGHT - RouteBlock.SIDES, RouteBlock.TUNNELS - RouteBlock.SIDES
+            page.add(Metric.IN_FLIGHT, gauges[in_flight] if gauges else 0, route=name, side=side)
+            if gauges and gauges[tunnels]:
+                page.add(Metric.TUNNELS, gauges[tunnels], route=name, side=side)
 
     def _add_endpoint(self, page: Page, key: str, start: int, current: set[int]) -> None:
         upstream, _, endpoint = key.rpartition(" ")
@@ -210,7 +211,7 @@ def _requests(lines: list[str], route: str, slots: list[int]) -> None:
 
 def _durations(lines: list[str], route: str, slots: list[int]) -> None:
     for number, side in enumerate(_SIDES):
-        start = RouteBlock.DURATIONS + number * RouteBlock.SIDE_DURATIONS
+        start = RouteBlock.DURATIONS + number * RouteBlock.SIDE
         counts = slots[start + 1 : start + 1 + len(_BOUNDS)]
         if not any(counts):
             continue

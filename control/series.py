@@ -199,7 +199,7 @@ def _counts(slots: Sequence[int]) -> Counts:
     for side in Side:
         start = RouteBlock.REQUESTS + side * RouteBlock.SIDE_REQUESTS
         failed = sum(slots[start + _FAILED : start + _FAILED + REASON_SLOTS])
-        first = RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + 1
+        first = RouteBlock.DURATIONS + side * RouteBlock.SIDE + 1
         found += (sum(slots[start : start + RouteBlock.SIDE_REQUESTS]), failed + hidden[side])
         found += slots[first : first + _BUCKETS]
     return tuple(found)

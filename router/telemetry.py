@@ -14,8 +14,8 @@ from typing import Final
 from router.core.attempt import Stage
 from router.core.decide import Reason
 
-MAGIC: Final = 0x53545247_4C523031
-"""First slot of a counter file ("STRGLR01"): tells the layout below from an older one."""
+MAGIC: Final = 0x53545247_4C523032
+"""First slot of a counter file ("STRGLR02"): tells the layout below from an older one."""
 
 CODE_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Index: status // 100; `none` when the exchange ended before a head was passed on."""
@@ -33,24 +33,29 @@ class RouteBlock:
     REQUESTS: Final = 0
     """[side][code class][reason]."""
     SIDE_REQUESTS: Final = len(CODE_CLASSES) * REASON_SLOTS
-    DURATIONS: Final = REQUESTS + _SIDES * SIDE_REQUESTS
-    """[side]: the sum in microseconds, then the buckets: what most exchanges touch lies in one cache line."""
-    SIDE_DURATIONS: Final = len(DURATION_BOUNDS) + 2
-    IN_FLIGHT: Final = DURATIONS + _SIDES * SIDE_DURATIONS
-    """[side]; a gauge: exchanges under way."""
-    TUNNELS: Final = IN_FLIGHT + _SIDES
-    """[side]; a gauge: open tunnels."""
-    FALLBACKS: Final = TUNNELS + _SIDES
+    SIDES: Final = REQUESTS + _SIDES * SIDE_REQUESTS
+    """[side]: what most exchanges touch lies in one cache line.  All that follows, up to the fallbacks, is meant with
+    `side * SIDE` added."""
+    SIDE: Final = 24
+    IN_FLIGHT: Final = SIDES
+    """A gauge: exchanges under way."""
+    DURATIONS: Final = SIDES + 1
+    """The sum in microseconds, then the buckets."""
+    DURATION_SLOTS: Final = len(DURATION_BOUNDS) + 2
+    TUNNELS: Final = DURATIONS + DURATION_SLOTS
+    """A gauge: open tunnels."""
+    REPEATED: Final = TUNNELS + 1
+    """First tries that failed and were repeated on the same side: what no client saw."""
+    BREAKER_OPEN: Final = TUNNELS + 2
+    """A gauge: 1 while this worker's breaker has pulled the route to legacy."""
+    BREAKER_TRIPS: Final = TUNNELS + 3
+    FALLBACKS: Final = SIDES + _SIDES * SIDE
     """[cause]: a `Stage`, or STATUS_CAUSE."""
     STATUS_CAUSE: Final = len(Stage)
-    REPEATED: Final = FALLBACKS + 9
-    """First tries of the new side that failed and were repeated there: what no client saw."""
-    BREAKER_OPEN: Final = FALLBACKS + 10
-    """A gauge: 1 while this worker's breaker has pulled the route to legacy."""
-    BREAKER_TRIPS: Final = FALLBACKS + 11
-    FALLBACK_SLOTS: Final = 12
+    FALLBACK_SLOTS: Final = len(Stage) + 1
     SIZE: Final = FALLBACKS + FALLBACK_SLOTS
-    """A multiple of 8 slots, so that blocks begin with a cache line."""
+    """Whole cache lines of 8 slots, and an odd number of them, so that the same line of many routes does not fall into
+    the same few places of a cache."""
 
 
 FALLBACK_CAUSES: Final = (*(stage.label for stage in Stage), "status")

@@ -56,14 +56,15 @@ class CounterSource:
 
 
 def outcomes(slots: Sequence[int]) -> Counted:
-    """What a route's block says about both sides."""
+    """What a route's block says about both sides.  A first try that failed and was repeated has failed all the same."""
     legacy, new = _drawn(slots, Side.LEGACY), _drawn(slots, Side.NEW)
     fallen = sum(_by_code(slots, Side.LEGACY, Reason.FALLBACK)[1:])
     ours = min(fallen, slots[RouteBlock.FALLBACKS + Stage.OVERLOAD])
     hidden = fallen - ours
+    repeated = slots[RouteBlock.SIDE + RouteBlock.REPEATED]
     return Counted(
         Outcomes(sum(legacy[1:]), legacy[_FAILED], legacy[_NONE], _durations(slots, Side.LEGACY)),
-        Outcomes(sum(new[1:]) + hidden, new[_FAILED] + hidden, new[_NONE], _durations(slots, Side.NEW)),
+        Outcomes(sum(new[1:]) + hidden, new[_FAILED] + hidden + repeated, new[_NONE], _durations(slots, Side.NEW)),
     )
 
 
@@ -78,5 +79,5 @@ def _by_code(slots: Sequence[int], side: Side, reason: Reason) -> list[int]:
 
 
 def _durations(slots: Sequence[int], side: Side) -> tuple[int, ...]:
-    start = RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + 1
+    start = RouteBlock.DURATIONS + side * RouteBlock.SIDE + 1
     return tuple(slots[start : start + _BUCKETS])

@@ -129,7 +129,7 @@ class Worker:
         """So many exchanges of 1.5 ms each."""
         start = self.stage.live.blocks.routes[route]
         index = side * RouteBlock.SIDE_REQUESTS + CODE_CLASSES.index(code) * REASON_SLOTS + reason
-        durations = start + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS
+        durations = start + RouteBlock.DURATIONS + side * RouteBlock.SIDE
         self.counters.slots[start + RouteBlock.REQUESTS + index] += times
         self.counters.slots[durations + 2] += times
         self.counters.slots[durations] += 1500 * times

@@ -696,8 +696,8 @@ async def test_the_traffic_of_an_order_is_what_the_new_side_has_right_now(stage:
     await roll_back(client, {"group": "catalog"})
     before = await get(client, "/api/v1/orders/R-1/traffic")
     worker.count("product", side=1, times=3)
-    worker.counters.slots[start + RouteBlock.IN_FLIGHT + 1] = 2
-    worker.counters.slots[start + RouteBlock.TUNNELS + 1] = 1
+    worker.counters.slots[start + RouteBlock.IN_FLIGHT + RouteBlock.SIDE] = 2
+    worker.counters.slots[start + RouteBlock.TUNNELS + RouteBlock.SIDE] = 1
     now = await get(client, "/api/v1/orders/R-1/traffic")
     assert (3, 2, 1) == (now["answered"] - before["answered"], now["in_flight"], now["tunnels"])
     await roll_back(client, {"site": "k8s-pangyo"})

@@ -149,8 +149,8 @@ async def test_this_moment_of_a_side_is_what_ended_and_what_is_open(stage: Stage
     for number in (0, 7):
         worker = stage.worker(number)
         worker.count("product", side=1, times=4)
-        worker.counters.slots[start + RouteBlock.IN_FLIGHT + 1] = 2
-        worker.counters.slots[start + RouteBlock.TUNNELS + 1] = 1
+        worker.counters.slots[start + RouteBlock.IN_FLIGHT + RouteBlock.SIDE] = 2
+        worker.counters.slots[start + RouteBlock.TUNNELS + RouteBlock.SIDE] = 1
     stage.traffic.refresh()
     assert Now(8, 2, 1) == stage.traffic.now(start, 1, {0})
     assert Now(0, 0, 0) == stage.traffic.now(start, 0, {0})

@@ -124,8 +124,8 @@ async def test_gauges_of_a_worker_that_is_gone_are_not_counted(stage: Stage) -> 
         worker = stage.worker(number)
         worker.count("product", side=1)
         block = stage.live.blocks.routes["product"]
-        worker.counters.slots[block + RouteBlock.IN_FLIGHT + 1] = 2
-        worker.counters.slots[block + RouteBlock.TUNNELS + 1] = 1
+        worker.counters.slots[block + RouteBlock.IN_FLIGHT + RouteBlock.SIDE] = 2
+        worker.counters.slots[block + RouteBlock.TUNNELS + RouteBlock.SIDE] = 1
     found = await page(stage)
     assert found[Metric.IN_FLIGHT][labels(route="product", side="new")] == 2
     assert found[Metric.TUNNELS] == {labels(route="product", side="new"): 1}

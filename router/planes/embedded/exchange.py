@@ -52,7 +52,7 @@ _NEW_LABEL: Final = b"X-Strangler-Side: new"
 _IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
 _SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
 _DURATIONS: Final = int(RouteBlock.DURATIONS)
-_SIDE_DURATIONS: Final = int(RouteBlock.SIDE_DURATIONS)
+_SIDE: Final = int(RouteBlock.SIDE)
 _ENDPOINT_REQUESTS: Final = int(EndpointBlock.REQUESTS)
 _REASON_SLOTS: Final = int(REASON_SLOTS)
 _BAD_GATEWAYS: Final = frozenset({502, 503, 504})
@@ -156,7 +156,7 @@ class Exchange:
             self.reason = int(reason)
         self.plane.active += 1
         slots = self.plane.counters.slots
-        slots[entry.block + _IN_FLIGHT + self.on_new] += 1
+        slots[entry.block + _IN_FLIGHT + self.on_new * _SIDE] += 1
         self._counted = self._prepared = True
 
     def _find(self, snapshot: Snapshot) -> RouteEntry:
@@ -292,10 +292,10 @@ class Exchange:
     def _move_to(self, side: Side, reason: int) -> None:
         slots = self.plane.counters.slots
         block = self.entry.block + _IN_FLIGHT
-        slots[block + self.on_new] -= 1
+        slots[block + self.on_new * _SIDE] -= 1
         self.on_new = side is _NEW
         self.reason = reason
-        slots[block + self.on_new] += 1
+        slots[block + self.on_new * _SIDE] += 1
         self._tries = 0
         self._tried = ()
 
@@ -798,7 +798,7 @@ class Exchange:
         else:
             self._count_repeat()
             if self.on_new and self._tries == 1:
-                plane.counters.slots[self.entry.block + RouteBlock.REPEATED] += 1
+                plane.counters.slots[self.entry.block + RouteBlock.SIDE + RouteBlock.REPEATED] += 1
         self._sent = False
         pool = self._pool
         if stale and pool is not None:
@@ -901,9 +901,9 @@ class Exchange:
         took = perf_counter() - self.started
         slots = plane.counters.slots
         block = entry.block
-        slots[block + _IN_FLIGHT + on_new] -= 1
+        slots[block + _IN_FLIGHT + on_new * _SIDE] -= 1
         slots[block + on_new * _SIDE_REQUESTS + self.status // 100 * _REASON_SLOTS + self.reason] += 1
-        durations = block + _DURATIONS + on_new * _SIDE_DURATIONS
+        durations = block + _DURATIONS + on_new * _SIDE
         slots[durations] += int(took * 1_000_000)
         slots[durations + 1 + bisect_left(DURATION_BOUNDS, took)] += 1
         plane.active -= 1

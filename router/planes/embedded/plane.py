@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.core.attempt import in_budget
 from router.core.breaker import RouteBreaker
+from router.core.model import Side
 from router.core.observed import UNOBSERVED, Observed
 from router.core.override import permits
 from router.planes.embedded.deadlines import Wheel
@@ -105,12 +106,12 @@ class Plane:
 
     def _take_over_gauges(self, snapshot: Snapshot) -> None:
         """What a predecessor that was killed had under way is under way no more."""
-        gauges = RouteBlock.FALLBACKS - RouteBlock.IN_FLIGHT
         for entry in (*snapshot.entries, snapshot.unlisted):
             if entry.block not in self._own_gauges:
                 self._own_gauges.add(entry.block)
-                self.counters.zero(entry.block + RouteBlock.IN_FLIGHT, gauges)
-                self.counters.zero(entry.block + RouteBlock.BREAKER_OPEN, 1)
+                for side in Side:
+                    for gauge in (RouteBlock.IN_FLIGHT, RouteBlock.TUNNELS, RouteBlock.BREAKER_OPEN):
+                        self.counters.slots[entry.block + side * RouteBlock.SIDE + gauge] = 0
         for block in snapshot.settings.blocks.values():
             if block not in self._own_gauges:
                 self._own_gauges.add(block)
@@ -127,7 +128,7 @@ class Plane:
             after = snapshot.by_name.get(before.name)
             settings = None if after is None else after.route.breaker
             if after is None or settings is None:
-                self.counters.slots[before.block + RouteBlock.BREAKER_OPEN] = 0
+                self.counters.slots[before.block + RouteBlock.SIDE + RouteBlock.BREAKER_OPEN] = 0
             else:
                 breaker.take(settings)
                 after.breaker, after.tripped = breaker, breaker.tripped
@@ -139,10 +140,10 @@ class Plane:
             return
         if entry.breaker is None:
             entry.breaker = RouteBreaker(settings)
-        durations = entry.block + RouteBlock.DURATIONS + RouteBlock.SIDE_DURATIONS
+        durations = entry.block + RouteBlock.SIDE + RouteBlock.DURATIONS
         finished = sum(self.counters.slots[durations + 1 : durations + 2 + len(DURATION_BOUNDS)])
         if entry.breaker.failed(self.wheel.now, finished, trial=trial):
-            self.count(entry.block + RouteBlock.BREAKER_TRIPS, 1)
+            self.count(entry.block + RouteBlock.SIDE + RouteBlock.BREAKER_TRIPS, 1)
             self._show_breaker(entry, tripped=True)
 
     def may_try_again(self, entry: RouteEntry, *, safe: bool) -> bool:
@@ -174,7 +175,7 @@ class Plane:
         inforce = self.snapshot.by_name.get(entry.name)
         for each in (entry,) if inforce is None else (entry, inforce):
             each.tripped = tripped
-        self.counters.slots[entry.block + RouteBlock.BREAKER_OPEN] = int(tripped)
+        self.counters.slots[entry.block + RouteBlock.SIDE + RouteBlock.BREAKER_OPEN] = int(tripped)
 
     # ------------------------------------------------------------------ tunnels
 
@@ -216,7 +217,7 @@ class Plane:
             self.bump(WorkerSlot.TUNNELS_REFUSED)
             return False
         self.tunnels.add(exchange)
-        self.count(exchange.entry.block + RouteBlock.TUNNELS + exchange.side, 1)
+        self.count(exchange.entry.block + RouteBlock.TUNNELS + exchange.side * RouteBlock.SIDE, 1)
         return True
 
     def close_tunnel(self, exchange: Exchange) -> None:
@@ -226,7 +227,7 @@ class Plane:
             timer = self._recalled.pop(exchange, None)
             if timer is not None:
                 timer.cancel()
-            self.count(exchange.entry.block + RouteBlock.TUNNELS + exchange.side, -1)
+            self.count(exchange.entry.block + RouteBlock.TUNNELS + exchange.side * RouteBlock.SIDE, -1)
 
     def in_budget(self) -> bool:
         """Does the budget allow one more repeat?"""

@@ -347,8 +347,9 @@ class Stage:
         found["connections"] = self.slot(WorkerSlot.CONNECTIONS)
         for name, block in self.ledger.routes.items():
             for side in Side:
-                found[f"in flight {name} {side.label}"] = self.slot(block + RouteBlock.IN_FLIGHT + side)
-                found[f"tunnels {name} {side.label}"] = self.slot(block + RouteBlock.TUNNELS + side)
+                half = block + side * RouteBlock.SIDE
+                found[f"in flight {name} {side.label}"] = self.slot(half + RouteBlock.IN_FLIGHT)
+                found[f"tunnels {name} {side.label}"] = self.slot(half + RouteBlock.TUNNELS)
         for key, block in self.ledger.endpoints.items():
             found[f"open {key}"] = self.slot(block + EndpointBlock.OPEN)
         return {name: value for name, value in found.items() if value}
@@ -356,7 +357,7 @@ class Stage:
     def timed(self) -> int:
         """How many durations were noted."""
         per_side = (
-            self.slot(block + RouteBlock.DURATIONS + side * RouteBlock.SIDE_DURATIONS + 1 + bucket)
+            self.slot(block + RouteBlock.DURATIONS + side * RouteBlock.SIDE + 1 + bucket)
             for block in self.ledger.routes.values()
             for side in Side
             for bucket in range(len(DURATION_BOUNDS) + 1)

@@ -123,7 +123,7 @@ def test_a_get_whose_endpoint_dies_is_asked_of_the_other_one(make_stage: MakeSta
     asked(stage)
     assert [200] * 20 == [status(client) for client in clients]
     block = stage.ledger.routes["api"]
-    assert stage.errors()["10.0.0.2", "head"] == stage.slot(block + RouteBlock.REPEATED)
+    assert stage.errors()["10.0.0.2", "head"] == stage.slot(block + RouteBlock.SIDE + RouteBlock.REPEATED)
 
 
 def test_bad_gateways_are_counted_by_endpoint_and_mere_failures_are_not(make_stage: MakeStage) -> None:
@@ -223,7 +223,7 @@ def fail(stage: Stage, count: int, target: bytes = b"/api/1", method: bytes = b"
 
 
 def entry_gauge(stage: Stage, name: str = "api") -> int:
-    return stage.slot(stage.ledger.routes[name] + RouteBlock.BREAKER_OPEN)
+    return stage.slot(stage.ledger.routes[name] + RouteBlock.SIDE + RouteBlock.BREAKER_OPEN)
 
 
 @pytest.fixture
@@ -326,7 +326,7 @@ def test_gauges_of_a_predecessor_that_was_killed_begin_at_zero() -> None:
     """What it had under way is under way no more."""
     stage = Stage()
     block = stage.ledger.routes["api"]
-    for slot in (RouteBlock.IN_FLIGHT, RouteBlock.TUNNELS + 1, RouteBlock.BREAKER_OPEN):
+    for slot in (RouteBlock.IN_FLIGHT, RouteBlock.SIDE + RouteBlock.TUNNELS, RouteBlock.SIDE + RouteBlock.BREAKER_OPEN):
         stage.counters.slots[block + slot] = 3
     stage.plane._own_gauges.clear()
     stage.adopt(table(route(), route("other", "/other")))
