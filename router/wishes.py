@@ -24,9 +24,9 @@ from router.steps import Who
 
 LONGEST: Final = 366 * 86400.0
 """Seconds for which an order may be given."""
-REMOVAL: Final = "mass-removal"
 SLOWEST: Final = 600.0
 """Seconds that a rollback in steps may take."""
+REMOVAL: Final = "mass-removal"
 """The guard against vanished routes is overridden like the safety rules, by this name."""
 
 Place = Callable[[Table, Sequence[Order], Stamp], Placed | Objection]
@@ -68,9 +68,6 @@ def bad_times(kind: Kind, lasts: float | None, trial: float | None) -> Refusal |
     return None
 
 
-def incomplete(kind: Kind, scope: Scope, share: int | None, side: Side | None) -> Refusal | None:
-    """Does an order of this kind say what it has to?"""
-    if kind in {Kind.WEIGHT, Kind.CAP} and share is None:
 def bad_easing(over: float | None) -> Refusal | None:
     """May a rollback take so long?"""
     if over is None or 0 < over <= SLOWEST:
@@ -78,6 +75,9 @@ def bad_easing(over: float | None) -> Refusal | None:
     return refusal("invalid", f"a rollback takes at most {SLOWEST / 60:g} minutes", "give a time such as 20s")
 
 
+def incomplete(kind: Kind, scope: Scope, share: int | None, side: Side | None) -> Refusal | None:
+    """Does an order of this kind say what it has to?"""
+    if kind in {Kind.WEIGHT, Kind.CAP} and share is None:
         return refusal("invalid", f"a {kind} needs a share", "give a percentage from 0 to 100")
     if kind is Kind.PIN and side is None:
         return refusal("invalid", "a pin needs a side", "say legacy or new")

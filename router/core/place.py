@@ -24,9 +24,9 @@ from typing import Final
 from router.core.model import PPM, Route, Side, Table
 from router.core.orders import Easing, EffectiveState, Kind, Order, Reach, Scope, effective, rules
 
-_STACKED: Final = 8
 _SINGLE: Final = 200
 """Routes that are rolled back one by one; for more a scope has to be named."""
+_STACKED: Final = 8
 """Orders that one may stand in for; the newest of them and the oldest are kept."""
 
 
@@ -63,13 +63,13 @@ class Placed:
     """It was in force before, word for word: nothing changes."""
     lines: tuple[str, ...] = ()
     """What else people should know."""
-
     more: tuple[Order, ...] = ()
     """Those that were given in the same step."""
 
     @property
     def given(self) -> tuple[Order, ...]:
         return (self.order, *self.more)
+
 
 def covered(table: Table, scope: Scope) -> tuple[Route, ...]:
     """The routes that a scope speaks of as a whole."""
@@ -106,12 +106,11 @@ def place_rollback(
     if objection:
         return objection
     order = _order(Kind.ROLLBACK, scope, stamp)
-    return Placed((*orders, order), order)
     if over:
         order = _in_steps(table, orders, order, over)
+    return Placed((*orders, order), order)
 
 
-def place_pin(table: Table, orders: Sequence[Order], scope: Scope, side: Side, stamp: Stamp) -> Placed | Objection:
 def overtaken(orders: Sequence[Order], order: Order) -> Placed:
     """A rollback that holds already; if it is still on its way, it is at 0 now."""
     if order.easing is None:
@@ -188,6 +187,7 @@ def _no_steps_at_a_site(scope: Scope) -> Objection | None:
     return Objection("invalid", "a site has no share of its own that could come down in steps", "roll it back at once")
 
 
+def place_pin(table: Table, orders: Sequence[Order], scope: Scope, side: Side, stamp: Stamp) -> Placed | Objection:
     """One side for everything in the scope, whatever weights and overrides say."""
     if objection := _no_share_of_a_site(scope):
         return objection
