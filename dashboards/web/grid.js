@@ -71,7 +71,7 @@ export class Grid {
     const first = Math.max(0, Math.floor((el.scrollTop - head) / this.rowHeight) - AROUND);
     const last = Math.min(this.rows.length, Math.ceil((el.scrollTop + el.clientHeight) / this.rowHeight) + AROUND);
     const shown = this.rows.slice(first, last);
-    const slots = shown.length;
+    const slots = Math.ceil(el.clientHeight / this.rowHeight) + 2 * AROUND + 2; // always more than are shown
     el.setAttribute("aria-rowcount", String(this.rows.length + 1));
     el.setAttribute("aria-colcount", String(this.columns.length));
     const active = this.rows[this.at];
@@ -88,7 +88,7 @@ export class Grid {
           class: "grid-body",
           style: { height: `${this.rows.length * this.rowHeight}px` },
         },
-        shown.map((row, index) => this.row(row, first + index, (first + index) % Math.max(1, slots))),
+        shown.map((row, index) => this.row(row, first + index, (first + index) % slots)),
       ),
       this.rows.length ? null : h("p", { class: "empty" }, this.empty()),
     );

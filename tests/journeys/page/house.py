@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import random
 import threading
 import time
@@ -137,6 +138,11 @@ def users(port: int, paths: list[str], *, pause: float = 0.015) -> Iterator[None
 PATHS = ["/v1/products/7", "/v1/products/7", "/v1/products/search", "/v1/carts/3", "/unlisted"] + [
     f"/v1/{GROUPS[number % len(GROUPS)]}/things{number}/1" for number in range(40)
 ]
+
+
+def loaded() -> bool:
+    """Has the machine so much else to do that a second means nothing?"""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
