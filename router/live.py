@@ -524,6 +524,21 @@ class Live:
             return self._objected(who, objection)
         return await self._order(lifting(share), who, expected, lifting)
 
+    async def reopen(
+        self,
+        site: str,
+        *,
+        reason: str,
+        actor: str,
+        override: Mapping[str, str] | None = None,
+        expected: int | None = None,
+    ) -> Change | Refusal:
+        """Lifts every drain and off of a site, in one step."""
+        who = Who(actor, "order", reason, "on", str(Scope(Reach.SITE, site)), override=override or {})
+        if (objection := bad_override(who)) is not None:
+            return self._objected(who, objection)
+        return await self._order(lambda table, orders, stamp: place_on(table, orders, site, stamp), who, expected)
+
     async def confirm(self, order_id: str, *, reason: str, actor: str) -> Change | Refusal:
         """An order that is on trial stays; so does a routes.yaml, whose name here is "file"."""
         if order_id == THE_FILE:

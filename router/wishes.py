@@ -15,6 +15,7 @@ from router.core.place import (
     place_cap,
     place_drain,
     place_freeze,
+    place_off,
     place_pin,
     place_rollback,
     place_weight,
@@ -50,6 +51,8 @@ def placing(kind: Kind, scope: Scope, share: int, side: Side | None) -> Place:
                 return place_freeze(table, orders, scope, stamp)
             case Kind.DRAIN:
                 return place_drain(table, orders, scope.name, stamp)
+            case Kind.OFF:
+                return place_off(table, orders, scope.name, stamp)
 
     return place
 
@@ -81,8 +84,8 @@ def incomplete(kind: Kind, scope: Scope, share: int | None, side: Side | None) -
         return refusal("invalid", f"a {kind} needs a share", "give a percentage from 0 to 100")
     if kind is Kind.PIN and side is None:
         return refusal("invalid", "a pin needs a side", "say legacy or new")
-    if kind is Kind.DRAIN and scope.reach is not Reach.SITE:
-        return refusal("invalid", "only a site can be drained", "name a site")
+    if kind in {Kind.DRAIN, Kind.OFF} and scope.reach is not Reach.SITE:
+        return refusal("invalid", "only a site can be drained or switched off", "name a site")
     return None
 
 

@@ -39,7 +39,9 @@ class Kind(StrEnum):
     FREEZE = "freeze"
     """No share in the scope may rise; lowering is always allowed."""
     DRAIN = "drain"
-    """A site takes no more requests."""
+    """A site takes no more requests; what is under way there has its time."""
+    OFF = "off"
+    """A site takes no more requests, and tunnels to it are cut at once."""
 
     @property
     def prefix(self) -> str:
@@ -183,6 +185,8 @@ class EffectiveState:
     """Rolled back: what is drawn to them goes to legacy."""
     drained_sites: frozenset[str] = frozenset()
     """What is drawn to them is drawn again among the others."""
+    off_sites: frozenset[str] = frozenset()
+    """Those of them whose tunnels are cut at once."""
 
 
 class _Covering:
@@ -234,7 +238,8 @@ def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
     return EffectiveState(
         tuple(_effective(table, route, layers) for route in table.routes),
         frozenset(order.scope.name for order in by_kind[Kind.ROLLBACK] if order.scope.reach is Reach.SITE),
-        frozenset(order.scope.name for order in by_kind[Kind.DRAIN]),
+        frozenset(order.scope.name for order in (*by_kind[Kind.DRAIN], *by_kind[Kind.OFF])),
+        frozenset(order.scope.name for order in by_kind[Kind.OFF]),
     )
 
 

@@ -7,6 +7,7 @@
                its way: then it is at 0 at once.  Several in one step are given as one change
     pin, cap, freeze, drain, off
                hold besides everything else; one of the same kind and scope replaces its predecessor likewise
+    on         lifts every drain and off of one site
     resume     lifts one order, and may put a weight in its place in the same step
     confirm    an order that was given for a trial stays
 
@@ -217,6 +218,35 @@ def place_freeze(table: Table, orders: Sequence[Order], scope: Scope, stamp: Sta
 def place_drain(table: Table, orders: Sequence[Order], site: str, stamp: Stamp) -> Placed | Objection:
     """A site takes no more requests; those that would be drawn to it are drawn again among the others."""
     return _replace(table, orders, _order(Kind.DRAIN, Scope(Reach.SITE, site), stamp), stamp)
+
+
+def place_off(table: Table, orders: Sequence[Order], site: str, stamp: Stamp) -> Placed | Objection:
+    """The same at once: tunnels are cut."""
+    return _replace(table, orders, _order(Kind.OFF, Scope(Reach.SITE, site), stamp), stamp)
+
+
+def place_on(table: Table, orders: Sequence[Order], site: str, stamp: Stamp) -> Placed | Objection:
+    """Lifts whatever keeps requests from a site, but a rollback, and what such orders stand in for."""
+    scope = Scope(Reach.SITE, site)
+    closing = [order for order in orders if order.kind in {Kind.DRAIN, Kind.OFF} and order.scope == scope]
+    if not closing:
+        return names_nothing(table, scope) or _not_closed(orders, scope)
+    if objection := _reasonless(stamp):
+        return objection
+    left = tuple(order for order in orders if order not in closing)
+    lines = tuple(f"{order.id} is lifted" for order in closing[:-1])
+    return Placed(left, closing[-1], lines=(*lines, *_still_rolled_back(orders, scope)))
+
+
+def _not_closed(orders: Sequence[Order], scope: Scope) -> Objection:
+    rolled_back = "; ".join(_still_rolled_back(orders, scope))
+    instead = rolled_back or "see `strangler sites`"
+    return Objection("not-closed", f"the site {scope.name} is neither drained nor off", instead)
+
+
+def _still_rolled_back(orders: Sequence[Order], scope: Scope) -> tuple[str, ...]:
+    held = [order.id for order in orders if order.kind is Kind.ROLLBACK and order.scope == scope]
+    return tuple(f"{each} goes on sending to legacy what is drawn to it: strangler resume {each}" for each in held)
 
 
 def confirm(orders: Sequence[Order], order_id: str) -> Placed | Objection:

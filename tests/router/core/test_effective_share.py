@@ -23,6 +23,8 @@ from router.core.place import (
     place_cap,
     place_drain,
     place_freeze,
+    place_off,
+    place_on,
     place_pin,
     place_rollback,
     place_weight,
@@ -141,6 +143,14 @@ def give(world: World, random: Random) -> None:
             before = world.shares()
             world.take(place_drain(table, orders, scope.name or "pangyo", stamp))
             assert before == world.shares(), "a drain changes no share"
+        case Kind.OFF:
+            before = world.shares()
+            site = scope.name or "pangyo"
+            world.take(place_off(table, orders, site, stamp))
+            assert before == world.shares(), "nor does a site that is switched off"
+            if random.random() < 0.3 and site in world.state.off_sites:
+                world.take(place_on(table, world.orders, site, world.stamp(random)))
+                assert site not in world.state.drained_sites, "on lifts whatever closes a site"
 
 
 def take_back(world: World, random: Random) -> None:
@@ -237,6 +247,7 @@ def check_invariants(world: World) -> None:
         assert route.new is not None or entry.share == 0, "nothing opens a route that has no new side"
     sites = {order.scope.name for order in world.orders if order.scope.reach is Reach.SITE}
     assert state.held_sites | state.drained_sites == sites
+    assert state.off_sites <= state.drained_sites
     scopes = [(order.kind, order.scope) for order in world.orders]
     assert len(scopes) == len(set(scopes)), "one order of a kind for a scope"
     assert len({order.number for order in world.orders}) == len(world.orders)

@@ -20,6 +20,8 @@ from router.core.place import (
     place_cap,
     place_drain,
     place_freeze,
+    place_off,
+    place_on,
     place_pin,
     place_rollback,
     place_rollbacks,
@@ -39,6 +41,8 @@ TABLE = Table(
     ),
     {"g": Group("g", cap=400_000)},
 )
+SITE, OTHER = "pangyo", "pyeongchon"
+SITED = replace(TABLE, sites={name: Site(name) for name in (SITE, OTHER)})
 
 
 def named(name: str) -> Scope:
@@ -255,6 +259,33 @@ def test_the_same_freeze_twice_is_one_and_another_cap_replaces_the_first() -> No
 def test_a_drain_names_a_site_that_exists() -> None:
     """What is not there cannot be drained."""
     assert "unknown-site" == objection(place_drain(TABLE, (), "nowhere", STAMP)).code
+    assert "unknown-site" == objection(place_off(TABLE, (), "nowhere", STAMP)).code
+    assert "unknown-site" == objection(place_on(TABLE, (), "nowhere", STAMP)).code
+
+
+def test_a_site_that_is_on_again_has_no_order_left_that_closes_it() -> None:
+    """Drain and off, and what they stand in for; other sites and a rollback stay, and the latter is named."""
+    lasting = replace(STAMP, expires=50.0)
+    found: tuple[Order, ...] = ()
+    for number, (place, site, stamp) in enumerate(
+        ((place_drain, SITE, STAMP), (place_off, SITE, STAMP), (place_off, SITE, lasting), (place_off, OTHER, STAMP))
+    ):
+        found = placed(place(SITED, found, site, replace(stamp, number=101 + number))).orders
+    rollback = placed(place_rollback(SITED, found, Scope(Reach.SITE, SITE), replace(STAMP, number=105)))
+    again = placed(place_on(SITED, rollback.orders, SITE, replace(STAMP, number=106)))
+    assert ["O-104", "R-105"] == [order.id for order in again.orders]
+    assert "O-103" == again.order.id
+    assert again.lines == (
+        "D-101 is lifted",
+        "R-105 goes on sending to legacy what is drawn to it: strangler resume R-105",
+    )
+
+
+def test_a_site_that_nothing_closes_cannot_be_switched_on() -> None:
+    """Whoever wants it must hear that something else is the matter."""
+    assert "not-closed" == objection(place_on(SITED, (), SITE, STAMP)).code
+    rollback = placed(place_rollback(SITED, (), Scope(Reach.SITE, SITE), STAMP))
+    assert "strangler resume R-100" in objection(place_on(SITED, rollback.orders, SITE, STAMP)).instead
 
 
 # ------------------------------------------------------------------------------------- several, and in steps
