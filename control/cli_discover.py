@@ -239,7 +239,8 @@ def _merge(args: argparse.Namespace, found: _Found) -> int:
     if args.json:
         print(json.dumps(_as_json(found) | _merging_json(merging, written=not args.patch), indent=2))
     lines = list(merge.told(merging, found.findings))
-    headline = f"{path}: {len(merging.added)} routes added, {len(merging.covered)} operations have routes already"
+    added = "would be added" if args.patch else "added"
+    headline = f"{path}: {len(merging.added)} routes {added}, {len(merging.covered)} operations have routes already"
     _tell([*_summary(found), headline, *lines[:MOST_LINES], *_more(len(lines) - MOST_LINES)])
     return DONE
 

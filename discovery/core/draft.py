@@ -27,6 +27,8 @@ from router.core.values import name_trouble
 
 LEGACY: Final = "http://127.0.0.1:9001"
 MOST_REMARKS: Final = 100
+SHORTEST: Final = 60.0
+"""Seconds of a log that says something about rates."""
 
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9/_{}.~=%$()+-]*")
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -64,7 +66,7 @@ def drafted(findings: Findings, wanted: Wanted) -> str:
     ]
     lines += _unused(unused, logged=findings.logged)
     lines += _said([*map(doubt, findings.doubts), *findings.remarks, *remarks])
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def separable(operations: Sequence[Operation]) -> tuple[list[Operation], list[str]]:
@@ -160,7 +162,7 @@ def _own_name(operation: Operation, host: str, names: set[str]) -> str:
 def facts(operation: Operation, findings: Findings) -> str:
     """`592 requests, 1.9/s, 32.0 %; documented and used`."""
     said = [f"{operation.requests:,} {'request' if operation.requests == 1 else 'requests'}"] if findings.logged else []
-    if findings.logged and findings.seconds:
+    if findings.logged and findings.seconds and findings.seconds >= SHORTEST:
         said.append(rate(operation.requests / findings.seconds))
     if findings.logged:
         said.append(_share(operation.requests, findings))
@@ -231,7 +233,7 @@ def duration(seconds: float | None) -> str:
     for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds and seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds or 0:.0f} seconds"
+    return f"{seconds or 0:.0f} s"
 
 
 def _share(requests: int, findings: Findings) -> str:
@@ -249,6 +251,7 @@ def unlisted(findings: Findings) -> Iterable[str]:
         (ignored.static, "for files such as .css and .png"),
         (ignored.preflights, "preflights (OPTIONS)"),
         (ignored.noise, "refused (404 and the like), and like nothing that answers"),
+        (ignored.rare, "that begin with a value, too few to make a route of all that begins so"),
         (ignored.unreadable, "without a path that a router would route"),
         (ignored.crowded_out, "for which there was no room: too many different paths"),
     ):

@@ -4,24 +4,27 @@ The tree (`discovery.core.trie`) knows values by their shape.  What is left to d
 thousand numbers is a name, `alice` is one of the values.  The rules, in order:
 
 1. Words in letters that had to be escaped are values when there are at least three of them.
-2. Many words that lead to the same things are values when ever new ones turn up: an API has few names, and asks for
-   each of them often; users and articles are many, and most are asked for once.
+2. Words that lead to the same things are values when ever new ones turn up: an API has few names, and asks for each
+   of them often; users and articles are many, and most are asked for once or twice.
 3. Beside known values a word is one of them when nothing can be asked of it that cannot be asked of the others, when
    it is asked for about as often, and when it is none of the words that APIs use as names everywhere.
 4. What can be created beside it and deleted is an item, not a name, if it reads like a title.
 5. Everything else stays a name.  Where a handful of names look alike, that is said, since only people can know.
 
-Never is a parameter made of the first segment on weak evidence: it would take in whatever is not listed.
+Never is a parameter made of the first segment that names something on weak evidence: it would take in whatever is not
+listed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from discovery.core.naming import names_nothing
 from discovery.core.shapes import VALUE, foreign
-from discovery.core.trie import REST, STANDS_OUT, Node, fold_words, take_word
+from discovery.core.trie import REST, STANDS_OUT, Node, take_word
 
 _NAMES: Final = (
     "accept actions active add admin all apply archive authorize batch bulk cancel categories check children close "
@@ -42,12 +45,18 @@ WITH_DIGITS: Final = 12
 """Words that make a parameter when many of them hold digits, which names seldom do."""
 FAR_TOO_MANY: Final = 500
 """Words at one position that no API has names for."""
+SOME: Final = 8
+"""Words that make a parameter when hardly one is asked for twice."""
+ONCE: Final = 1.5
+"""How often that is, on the average."""
+LARGE_PART: Final = 0.25
+"""Of all requests at a position; values seldom have so many, names do."""
 ALIKE: Final = 0.8
 """Of the words at a position, the part that must lead to the same things."""
 PROMINENT: Final = 2.5
 """A word that is asked for so many times as often as one value is a name."""
 WIDE: Final = 10
-"""Values of the first segment that make it a parameter."""
+"""Different values of the first segment that make it a parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +85,30 @@ class Inference:
 
     doubts: tuple[Doubt, ...]
     dropped: int
-    """Requests whose first segment is a value, of which there are too few."""
+    """Requests that begin with a value, of which there are too few to make a parameter."""
 
 
 def infer(root: Node) -> Inference:
     """Settles every position of the tree, from the top.  What it says then is read off with `guesses`."""
     doubts: list[Doubt] = []
     _settle(root, (), doubts)
-    dropped = 0
-    value = root.children.get(VALUE)
-    if value is not None and len(value.samples or ()) < WIDE:
-        dropped = root.children.pop(VALUE).hits
-    return Inference(tuple(doubts), dropped)
+    return Inference(tuple(doubts), sum(map(_drop_first, list(_beginnings(root)))))
+
+
+def _beginnings(node: Node) -> Iterator[Node]:
+    """The top, and what stands behind `api`, `v1` and the like: where the names of things begin."""
+    yield node
+    for key, child in node.children.items():
+        if names_nothing(key):
+            yield from _beginnings(child)
+
+
+def _drop_first(node: Node) -> int:
+    """Removes a parameter that would take in everything, unless there is good evidence for it; its requests."""
+    value = node.children.get(VALUE)
+    if value is None or len(value.samples or ()) >= WIDE:
+        return 0
+    return node.children.pop(VALUE).hits
 
 
 def guesses(node: Node, keys: tuple[str, ...] = (), kinds: tuple[str, ...] = ()) -> Iterator[Guess]:
@@ -107,8 +128,7 @@ def _settle(node: Node, where: tuple[str, ...], doubts: list[Doubt]) -> None:
     if where:
         _take_foreign(node, words)
         _take_items(node, words)
-        if _open(words):
-            fold_words(node, STANDS_OUT)
+        _take_family(node, words)
     if (value := node.children.get(VALUE)) is not None:
         _take_joining(node, value, wide=bool(where) or len(value.samples or ()) >= WIDE)
     elif where and (alike := _look_alike(words)):
@@ -121,47 +141,75 @@ def _words(node: Node) -> dict[str, Node]:
     return {key: child for key, child in node.children.items() if key and VALUE not in key}
 
 
+def _take(node: Node, keys: Iterable[str], words: dict[str, Node]) -> None:
+    """These words are values."""
+    value = node.children.setdefault(VALUE, Node())
+    for key in list(keys):
+        take_word(node, key, value)
+        words.pop(key, None)
+
+
 def _take_foreign(node: Node, words: dict[str, Node]) -> None:
     """Rule 1."""
     found = [key for key in words if foreign(key)]
     if len(found) >= FEW or (found and VALUE in node.children):
-        value = node.children.setdefault(VALUE, Node())
-        for key in found:
-            take_word(node, key, value)
-            del words[key]
+        _take(node, found, words)
 
 
 def _take_items(node: Node, words: dict[str, Node]) -> None:
     """Rule 4."""
-    if "POST" not in node.ops:
-        return
-    for key in [key for key, child in words.items() if _title(key) and "DELETE" in child.ops and len(child.ops) > 1]:
-        take_word(node, key, node.children.setdefault(VALUE, Node()))
-        del words[key]
+    if "POST" in node.ops:
+        found = [key for key, child in words.items() if _title(key) and "DELETE" in child.ops and len(child.ops) > 1]
+        if found:
+            _take(node, found, words)
 
 
 def _title(word: str) -> bool:
     return word.count("-") >= 3 or word.count("_") >= 3 or any(map(str.isdigit, word))
 
 
-def _open(words: dict[str, Node]) -> bool:
-    """Rule 2: do ever new words turn up here?"""
-    count = len(words)
-    if count >= FAR_TOO_MANY:
-        return True
-    if count < WITH_DIGITS or _alike(list(words.values())) < ALIKE:
+def _take_family(node: Node, words: dict[str, Node]) -> None:
+    """Rule 2: those that offer the same, when ever new ones turn up, and whatever has something in common with them."""
+    family = _family(words)
+    if not _open(family):
+        return
+    typical = sorted(child.hits for child in family.values())[len(family) // 2]
+    most = max(STANDS_OUT * typical, LARGE_PART * sum(child.hits for child in family.values()))
+    _take(node, (key for key, child in family.items() if child.hits < most), words)
+    value = node.children[VALUE]
+    _take(node, [key for key, child in words.items() if _joins(key, child, value, most)], words)
+
+
+def _family(words: dict[str, Node]) -> dict[str, Node]:
+    """The most words that offer the same things, with those that offer a part of it; names by rule 3 never belong."""
+    unnamed = {key: child for key, child in words.items() if key.lower() not in NAMES}
+    classes: dict[tuple[frozenset[str], frozenset[str]], list[Node]] = defaultdict(list)
+    for child in unnamed.values():
+        classes[frozenset(child.ops), frozenset(child.children)].append(child)
+    if not classes:
+        return {}
+    typical = max(classes.values(), key=len)[0]
+    return {key: child for key, child in unnamed.items() if _fits(child, typical)}
+
+
+def _open(family: dict[str, Node]) -> bool:
+    """Do ever new words turn up here?"""
+    count = len(family)
+    if count < SOME:
         return False
-    if sum(any(map(str.isdigit, key)) for key in words) >= 0.3 * count:
+    total = sum(child.hits for child in family.values())
+    once = sum(child.hits == 1 for child in family.values())
+    if count >= FAR_TOO_MANY or total <= ONCE * count:
         return True
-    rare = sum(child.hits == 1 for child in words.values())
-    total = sum(child.hits for child in words.values())
-    return count >= MANY and rare >= 0.3 * count and total >= 2 * count
+    if count >= WITH_DIGITS and sum(any(map(str.isdigit, key)) for key in family) >= 0.3 * count:
+        return True
+    return count >= MANY and once >= 0.2 * count
 
 
-def _alike(nodes: Sequence[Node]) -> float:
-    """The part of the nodes that offer nothing but what the one that is asked for most offers."""
-    most = max(nodes, key=lambda node: node.hits)
-    return sum(_fits(node, most) for node in nodes) / len(nodes)
+def _joins(key: str, child: Node, value: Node, most: float) -> bool:
+    """Where values are words anyway, a word with anything in common with them is one."""
+    common = child.ops.keys() & value.ops.keys() or child.children.keys() & value.children.keys()
+    return bool(common) and child.hits < most and key.lower() not in NAMES
 
 
 def _take_joining(node: Node, value: Node, *, wide: bool) -> None:

@@ -276,9 +276,9 @@ def _id(operation: Operation) -> tuple[str, tuple[str, ...]]:
 
 
 def told(merging: Merging, findings: Findings) -> Iterator[str]:
-    """What was added and what was not, for people."""
+    """What is added and what is not, for people."""
     for added in merging.added:
-        yield f"added line {added.line}: {added.operation.label}  ({facts(added.operation, findings)})"
+        yield f"line {added.line}: {added.operation.label}  ({facts(added.operation, findings)})"
     for left in merging.left:
         yield f"not added: {left.operation.label}: {left.why}"
     for known, _ in merging.retire:

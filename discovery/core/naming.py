@@ -27,8 +27,13 @@ def template(keys: Sequence[str], kinds: Sequence[str]) -> str:
             written.append(_dynamic(key, kind, before, taken))
         else:
             written.append(key)
-            before = "" if _VERSION.fullmatch(key) else key
+            before = "" if names_nothing(key) else key
     return "/" + "/".join(written)
+
+
+def names_nothing(segment: str) -> bool:
+    """Is it only the way to where the names begin?"""
+    return _VERSION.fullmatch(segment) is not None
 
 
 def _dynamic(key: str, kind: str, before: str, taken: set[str]) -> str:

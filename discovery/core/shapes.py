@@ -34,6 +34,8 @@ _ACTION: Final = re.compile(r"(.+)(:[a-zA-Z]{2,})")
 _RANGE: Final = re.compile(r"([^.]+)\.\.\.([^.]+)")
 _DIGITS: Final = re.compile(r"\d+")
 _YEAR: Final = re.compile(r"(19|20)\d\d")
+_CODE: Final = re.compile(r"(?=.*\d)(?=.*[A-Z])[A-Z0-9]+(?:[-_][A-Z0-9]+)+")
+"""`24-MB01`, `SHA-512`: nobody shouts the names of APIs."""
 _PREFIXED: Final = re.compile(r"[a-z]{1,8}_(?=.*\d)[A-Za-z0-9]{6,}")
 _LONGEST_WORD: Final = 100
 
@@ -50,6 +52,8 @@ def kind_of(segment: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def _key(segment: str) -> tuple[str, str]:
+    if (found := _NAMED.fullmatch(segment)) and not segment.endswith("="):
+        return found[1] + VALUE, _dynamic(found[2]) or "text"
     if kind := _dynamic(segment):
         return VALUE, kind
     return _partial(segment) or (segment, "")
@@ -90,7 +94,7 @@ def _token(segment: str) -> str:
     """Identifiers that have letters in them: long numbers, tails of slugs, addresses, random tokens."""
     if "@" in segment[1:] and "." in segment.rpartition("@")[2]:
         return "text"
-    if _PREFIXED.fullmatch(segment) and not _separate(segment):
+    if _CODE.fullmatch(segment) or (_PREFIXED.fullmatch(segment) and not _separate(segment)):
         return "id"
     runs = _DIGITS.findall(segment)
     if any(len(run) >= 5 or (len(run) == 4 and not _YEAR.fullmatch(run)) for run in runs):
@@ -122,9 +126,7 @@ def _random(segment: str) -> bool:
 
 
 def _partial(segment: str) -> tuple[str, str] | None:
-    """A segment of which only a part is a value."""
-    if (found := _NAMED.fullmatch(segment)) and not segment.endswith("="):
-        return found[1] + VALUE, _dynamic(found[2]) or "text"
+    """A segment of which only a part is a value, by its shape."""
     if (found := _SUFFIXED.fullmatch(segment)) and (kind := _dynamic(found[1])):
         return VALUE + found[2], kind
     if (found := _ACTION.fullmatch(segment)) and (kind := _dynamic(found[1])):

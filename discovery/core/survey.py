@@ -89,6 +89,8 @@ class Ignored:
     preflights: int = 0
     noise: int = 0
     """Only ever refused, and like nothing that answers."""
+    rare: int = 0
+    """They begin with a value, and are too few to make a parameter of all that no route lists."""
     unreadable: int = 0
     """No path that a router would route: `*`, dot segments, endless ones."""
     crowded_out: int = 0
@@ -96,7 +98,7 @@ class Ignored:
 
     @property
     def total(self) -> int:
-        return self.static + self.preflights + self.noise + self.unreadable + self.crowded_out
+        return self.static + self.preflights + self.noise + self.rare + self.unreadable + self.crowded_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ class Survey:
         refused = self._place_refused(self.trie.root)
         bare = self._bare_bases()
         operations = [*self._known(bare, logged=logged), *self._guessed(refused)]
-        self._ignored["noise"] += inference.dropped
+        self._ignored["rare"] += inference.dropped
         self._ignored["crowded_out"] += self.trie.lost
         said = [f"the log has {base} nowhere in front of the documented paths; it is left out" for base in bare]
         return Findings(
