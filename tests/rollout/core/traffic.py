@@ -16,19 +16,32 @@ DEFAULTS = Settings()
 
 def binomial(chance: Random, trials: int, probability: float) -> int:
     """Exact, in logarithmic time: the middle one of so many uniform numbers is beta distributed."""
-    if probability <= 0 or trials <= 0:
-        return 0
-    if probability >= 1:
-        return trials
+    if probability > 0.5:
+        return trials - binomial(chance, trials, 1 - probability)
     hits = 0
-    while trials > 24:
+    while trials * probability > 8:
         middle = (trials + 1) // 2
         value = chance.betavariate(middle, trials + 1 - middle)
-        if value <= probability:
-            hits, trials, probability = hits + middle, trials - middle, (probability - value) / (1 - value)
-        else:
+        if value > probability:
             trials, probability = middle - 1, probability / value
-    return hits + sum(chance.random() < probability for _ in range(trials))
+            continue
+        hits, trials, probability = hits + middle, trials - middle, (probability - value) / (1 - value)
+    if probability > 0.5:
+        return hits + trials - binomial(chance, trials, 1 - probability)
+    return hits + _few(chance, trials, probability)
+
+
+def _few(chance: Random, trials: int, probability: float) -> int:
+    """By adding up the probabilities of none, one, two ... until they exceed a random number."""
+    if trials <= 0 or probability <= 0:
+        return 0
+    rest, hits = chance.random(), 0
+    mass, odds = (1 - probability) ** trials, probability / (1 - probability)
+    while rest > mass and hits < trials:
+        rest -= mass
+        mass *= odds * (trials - hits) / (hits + 1)
+        hits += 1
+    return hits
 
 
 def split(chance: Random, requests: float, share: int) -> tuple[int, int]:
