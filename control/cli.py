@@ -133,6 +133,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_discover(commands)
     _add_orders(commands)
+    _add_rollouts(commands)
     return parser
 
 
@@ -204,6 +205,7 @@ def _add_reading(commands: Commands) -> None:
     override.add_argument("--for", dest="lasts", type=values.seconds, default=3600.0, help="(default: 1h)")
     override.add_argument("--state", type=Path, default=Path(".strangler"), help="(default: %(default)s)")
     _command(commands, "progress", "how far the migration is: stages, groups, forecast, and what is stuck")
+    _command(commands, "top", "the worst routes first, live; keys to roll back and to hold")
     _command(commands, "orders", "the orders in force")
     history = _command(commands, "history", "the newest revisions: who, when, why")
     history.add_argument("--limit", type=values.count, default=20, help="how many (default: %(default)s)")
@@ -296,6 +298,38 @@ def _add_orders(commands: Commands) -> None:
     confirm = _command(commands, "confirm", "an order that is on trial stays (--confirm-within)")
     confirm.add_argument("order", metavar="ORDER", help="its id, or `file` for a routes.yaml that is on trial")
     confirm.add_argument("--reason", default="", metavar="TEXT")
+
+
+def _add_rollouts(commands: Commands) -> None:
+    rollout = commands.add_parser(
+        "rollout", help="moves routes by themselves, step by step, and back", description="Moves routes by their plans."
+    )
+    what = rollout.add_subparsers(
+        dest="what", metavar="start|pause|resume|promote|abort|status|...", required=True
+    )
+    start = _command(what, "start", "begins the plan that a route names in routes.yaml")
+    start.add_argument("--at", type=values.percent, metavar="PERCENT", help="begin with this step of the plan")
+    pause = _command(what, "pause", "no share rises any more; evidence still comes in, and rolls back")
+    resume = _command(what, "resume", "takes the step once more from its beginning")
+    promote = _command(what, "promote", "opens the gate of the present step")
+    promote.add_argument("--without-evidence", action="store_true", help="whatever evidence says or does not say yet")
+    abort = _command(what, "abort", "ends it; the share with which it began holds again")
+    for parser in (start, pause, resume, promote, abort):
+        _scoped(parser)
+        parser.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+    status = _command(what, "status", "how rollouts stand, and what they wait for")
+    status.add_argument("route", nargs="?", metavar="ROUTE", help="one of them, with its steps and its verdict")
+    plan = _command(what, "plan", "what a rollout would take, from real traffic; without ROUTE the calendar of all")
+    plan.add_argument("route", nargs="?", metavar="ROUTE", help="its name")
+    plan.add_argument("--explain", action="store_true", help="how the figures come about")
+    replay = _command(what, "replay", "what the recorded evidence says, perhaps with other tolerances")
+    replay.add_argument("route", nargs="?", metavar="ROUTE", help="its name (default: all)")
+    replay.add_argument("--r0", type=values.ratio, metavar="1.2", help="so many times the failures of legacy")
+    replay.add_argument("--p0", type=values.percent, metavar="PERCENT", help="so many failures in any case")
+    aa = _command(what, "aa", "legacy against legacy: would identical sides be told apart on this traffic?")
+    aa.add_argument("route", metavar="ROUTE", help="its name")
+    aa.add_argument("--share", type=values.percent, metavar="PERCENT", default=1.0, help="(default: 1)")
+    _command(what, "drill", "the judgement has to find a fault that is made up")
 
 
 def _add_rollback(commands: Commands) -> None:

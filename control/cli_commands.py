@@ -17,6 +17,7 @@ from control.cli_client import Admin, CannotAskError, RefusedError
 from control.cli_drill import drill
 from control.cli_output import show, style
 from control.cli_rollback import rollback
+from control.cli_rollout import rollout
 from control.cli_values import DONE, FAILED, USAGE
 from control.cli_watch import watch
 from control.render_changes import problem
@@ -110,6 +111,12 @@ def _progress(args: argparse.Namespace, admin: Admin) -> int:
     return DONE
 
 
+def _top(args: argparse.Namespace, admin: Admin) -> int:
+    from control.cli_top import top  # noqa: PLC0415 - a terminal and threads, for this command alone
+
+    return top(args, admin)
+
+
 def _orders(args: argparse.Namespace, admin: Admin) -> int:
     found = admin.get("/api/v1/orders")
     show(args, found, render.orders(found["orders"], style(), time.time()))
@@ -151,6 +158,7 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Admin], int]]] = {
     "status": _status,
     "explain": _explain,
     "progress": _progress,
+    "top": _top,
     "orders": _orders,
     "history": _history,
     "show": _show,
@@ -169,4 +177,5 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Admin], int]]] = {
     "bake": _bake,
     "discover": _discover,
     "watch": watch,
+    "rollout": rollout,
 }

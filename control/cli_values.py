@@ -67,6 +67,16 @@ def percent(text: str) -> float:
     return float(text.removesuffix("%"))
 
 
+def ratio(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 1 <= found <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no ratio; write how many times as many, such as 1.2")
+    return found
+
+
 def reason(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty; say why, for those who read the history at 3 a.m.")

@@ -41,11 +41,11 @@ from control.metrics import Metrics
 from control.observer import Observer
 from control.options import Options
 from control.progress import Progress
-from control.rollouts.service import Rollouts, rollouts_of
 from control.resolver import DnsLookup
+from control.rollouts.service import Rollouts, rollouts_of
 from control.series import Series
-from control.stores.progress import ProgressStore
 from control.stores.journal import SqliteJournal
+from control.stores.progress import ProgressStore
 from control.stores.sqlite import SqliteStore
 from control.timekeeper import keep_time, local_time
 from control.watcher import Sight, Watcher, look
@@ -125,9 +125,9 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     memory = ProgressStore(options.state / "progress.db")
     progress = Progress(live, traffic.sums, clock, events, memory)
     series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
-    metrics = Metrics(live, files, progress=progress.look)
     journal = SqliteJournal(options.state / "rollouts.db")
     rollouts = rollouts_of(live, files, journal, clock, traffic, local_time)
+    metrics = Metrics(live, files, progress=progress.look, rollouts=rollouts.newest)
     try:
         await compiler.start()
         yield Parts(live, fleet, adoption, traffic, metrics, checker, audit, progress, series, observer, rollouts)

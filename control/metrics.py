@@ -10,7 +10,7 @@ Series of routes and endpoints exist once there was something to count.  Route l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -18,6 +18,7 @@ from prometheus_client.exposition import generate_latest
 
 from control.counters import GAUGES, CounterFiles, sliced
 from rollout.core.progress import STAGES, Look, Why
+from rollout.core.run import Run
 from router.core.attempt import Stage
 from router.core.model import PPM, Side
 from router.core.orders import Kind
@@ -45,6 +46,12 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
     Metric.UPSTREAM_ERRORS: ("counter", "Tries that failed at an endpoint, by the stage in which they did."),
     Metric.UPSTREAM_CONNECTIONS: ("gauge", "Open connections to an endpoint."),
     Metric.CONNECTIONS: ("gauge", "Open connections of clients."),
+    Metric.ROLLOUT_STATE: (
+        "gauge",
+        "1 for what the newest rollout of a route does, and what is known of its step.",
+    ),
+    Metric.ROLLOUT_STEP: ("gauge", "Share of the step that the newest rollout of a route has taken or takes, 0 to 1."),
+    Metric.ROLLOUT_ARMED: ("gauge", "1: the last drill of the judgement found its fault; 0: nothing is promoted."),
     Metric.LIMITS: ("counter", "How often a limit was reached or an uncommon path was taken."),
     Metric.SHARE: ("gauge", "Share of the new side, 0 to 1: as declared in routes.yaml, and as in force."),
     Metric.ORDERS: ("gauge", "Orders in force."),
@@ -107,9 +114,11 @@ class Metrics:
         files: CounterFiles,
         blocks: Callable[[], Mapping[str, int]] | None = None,
         progress: Callable[[], Look] | None = None,
+        rollouts: Callable[[], tuple[Iterable[Run], bool]] | None = None,
     ) -> None:
         self._live = live
         self._progress = progress
+        self._rollouts = rollouts
         self._files = files
         self._routes = blocks or (lambda: live.blocks.routes)
         self._registry = CollectorRegistry()
@@ -131,6 +140,8 @@ class Metrics:
             self._add_shares(page)
             if self._progress is not None:
                 _add_progress(page, self._progress())
+            if self._rollouts is not None:
+                _add_rollouts(page, *self._rollouts())
         return [*page.text(), generate_latest(self._registry)]
 
     def _add_route(self, page: Page, name: str, start: int, current: set[int]) -> None:
@@ -190,6 +201,15 @@ class Metrics:
             name = escape(route.name)
             lines.append(f'{Metric.SHARE}{{route="{name}",layer="declared"}} {route.weight / PPM}')
             lines.append(f'{Metric.SHARE}{{route="{name}",layer="effective"}} {entry.share / PPM}')
+
+
+def _add_rollouts(page: Page, runs: Iterable[Run], armed: bool) -> None:
+    """The newest run of each route; one that is over stays until another begins."""
+    page.add(Metric.ROLLOUT_ARMED, int(armed))
+    for run in runs:
+        labels = {"route": run.route, "plan": run.plan.name, "paused": str(bool(run.paused)).lower()}
+        page.add(Metric.ROLLOUT_STATE, 1, state=run.phase.value, standing=run.standing.value, **labels)
+        page.add(Metric.ROLLOUT_STEP, run.now.share / PPM, route=run.route)
 
 
 def _add_progress(page: Page, look: Look) -> None:

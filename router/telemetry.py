@@ -137,6 +137,9 @@ class Metric:
     MIGRATION_APIS: Final = "strangler_migration_apis"
     MIGRATION_TRAFFIC: Final = "strangler_migration_traffic_ratio"
     MIGRATION_STUCK: Final = "strangler_migration_stuck"
+    ROLLOUT_STATE: Final = "strangler_rollout_state"
+    ROLLOUT_STEP: Final = "strangler_rollout_step_ratio"
+    ROLLOUT_ARMED: Final = "strangler_rollout_armed"
     LIMITS: Final = "strangler_limit_events_total"
     """{limit=...}: one series per countable WorkerSlot, its name in lower case."""
 

@@ -79,6 +79,10 @@ class Rollouts:
         self.platform = platform
         self.journal = journal
 
+    def newest(self) -> tuple[Sequence[Run], bool]:
+        """The newest run of each route, and whether the last drill fired."""
+        return tuple(self.controller.runs.values()), self.controller.armed
+
     def covered(self, scope: Scope) -> tuple[Route, ...]:
         """The routes of a scope."""
         return covered(self.live.table, scope)
