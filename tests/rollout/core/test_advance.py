@@ -480,6 +480,8 @@ happenings = st.one_of(
     st.tuples(st.just("refuse"), st.floats(0.0, 60.0)),
     st.tuples(st.just("ask"), st.sampled_from(Ask), st.booleans()),
     st.tuples(st.just("person"), st.integers(0, PPM)),
+    st.tuples(st.just("good time")),
+    st.tuples(st.just("good time"), st.just(PROMOTE)),
     st.tuples(st.just("stale"), st.sampled_from(["p#1.1", "p#1.2", "other"])),
 )
 
@@ -534,6 +536,13 @@ def test_whatever_happens_the_rules_hold(events: list[tuple[object, ...]]) -> No
                 story.act()
             case "refuse" if story.run.pending is not None:
                 story.hear(Refused(story.run.pending.id, "no", more[0]))  # type: ignore[arg-type]
+            case "good time":
+                if more:
+                    story.hear(Judged((PROMOTE,)))
+                for _ in range(2):
+                    story.look(61.0)
+                    if story.run.pending is not None:
+                        story.act()
             case "ask":
                 story.ask(more[0], unproven=bool(more[1]))  # type: ignore[arg-type]
             case "person":
