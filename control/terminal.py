@@ -39,6 +39,9 @@ class Style:
     def warn(self, text: str) -> str:
         return self._wrap("33", text)
 
+    def chosen(self, text: str) -> str:
+        return self._wrap("7", text)
+
     def _wrap(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
 
