@@ -14,6 +14,7 @@ const KINDS = {
   freeze: { path: "/api/v1/freezes", title: "Freeze", verb: "Freeze" },
   pin: { path: "/api/v1/pins", title: "Pin", verb: "Pin" },
   drain: { path: "/api/v1/drains", title: "Drain", verb: "Drain" },
+  off: { path: "/api/v1/offs", title: "Switch off", verb: "Switch off" },
   rollback: { path: "/api/v1/rollbacks", title: "Roll back", verb: "Roll back" },
 };
 const SPANS = { "": "until it is lifted", "15m": "15 minutes", "1h": "1 hour", "2h": "2 hours", "8h": "8 hours" };
@@ -322,6 +323,61 @@ function previewed(kind, sight, form, redraw, take) {
         )
       : null,
   );
+}
+
+// Whatever needs nothing but a reason: `send(reason)` asks, and answers a change.
+export function giveReason(title, verb, note, send) {
+  const form = { reason: "" };
+  const sight = { done: null, refused: null, busy: false };
+  openDialog(title, (close, redraw) => {
+    const give = async (event) => {
+      event.preventDefault();
+      if (sight.busy) return;
+      Object.assign(sight, { busy: true, refused: null });
+      redraw();
+      try {
+        sight.done = await send(form.reason.trim());
+      } catch (error) {
+        sight.refused = error;
+      }
+      sight.busy = false;
+      refresh().catch(() => {});
+      redraw();
+    };
+    if (sight.done) {
+      return h(
+        "div",
+        { class: "order" },
+        outcome(sight.done),
+        h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: close }, "Done")),
+      );
+    }
+    return h(
+      "form",
+      { class: "order", onsubmit: give },
+      note ? h("p", {}, note) : null,
+      h(
+        "label",
+        { class: "field" },
+        h("span", {}, "Reason"),
+        h("input", {
+          required: true,
+          maxlength: "1000",
+          "data-first": "",
+          value: form.reason,
+          oninput: (event) => (form.reason = event.target.value),
+        }),
+      ),
+      actorField(redraw),
+      sight.refused ? refusal(sight.refused) : null,
+      h(
+        "div",
+        { class: "buttons" },
+        h("button", { class: "primary", disabled: sight.busy }, sight.busy ? "Waiting for the workers …" : verb),
+        h("button", { type: "button", onclick: close }, "Cancel"),
+      ),
+    );
+  });
 }
 
 // -- lifting ----------------------------------------------------------------------------------------------------------

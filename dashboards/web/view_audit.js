@@ -3,9 +3,9 @@
 import { get, may, post } from "./api.js";
 import { h } from "./dom.js";
 import { ago, moment, percent, plural } from "./format.js";
-import { actorField } from "./orders.js";
-import { action, badge, missing, moves, openDialog, outcome, refusal, routeLink } from "./parts.js";
-import { changed, now, refresh, state } from "./store.js";
+import { giveReason } from "./orders.js";
+import { action, badge, missing, moves, openDialog, refusal, routeLink } from "./parts.js";
+import { changed, now, state } from "./store.js";
 
 const PAGE = 50;
 
@@ -184,44 +184,8 @@ async function compare(number) {
 }
 
 function restore(number) {
-  const form = { reason: "" };
-  const sight = { done: null, refused: null, busy: false };
-  openDialog(`Restore revision ${number}`, (close, redraw) => {
-    const give = async (event) => {
-      event.preventDefault();
-      if (sight.busy) return;
-      Object.assign(sight, { busy: true, refused: null });
-      redraw();
-      try {
-        sight.done = await post(`/api/v1/revisions/${number}/restore`, { reason: form.reason.trim() });
-      } catch (error) {
-        sight.refused = error;
-      }
-      sight.busy = false;
-      refresh().catch(() => {});
-      redraw();
-    };
-    if (sight.done) {
-      return h("div", { class: "order" }, outcome(sight.done), h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: close }, "Done")));
-    }
-    return h(
-      "form",
-      { class: "order", onsubmit: give },
-      h("p", {}, "Its orders and its routes.yaml become a new revision. Rollbacks and freezes in force stay, and the file on the disk is set aside until somebody edits it."),
-      h(
-        "label",
-        { class: "field" },
-        h("span", {}, "Reason"),
-        h("input", { required: true, maxlength: "1000", "data-first": "", value: form.reason, oninput: (event) => (form.reason = event.target.value) }),
-      ),
-      actorField(redraw),
-      sight.refused ? refusal(sight.refused) : null,
-      h(
-        "div",
-        { class: "buttons" },
-        h("button", { class: "primary", disabled: sight.busy }, "Restore"),
-        h("button", { type: "button", onclick: close }, "Cancel"),
-      ),
-    );
-  });
+  const note =
+    "Its orders and its routes.yaml become a new revision. Rollbacks and freezes in force stay, and the file on the " +
+    "disk is set aside until somebody edits it.";
+  giveReason(`Restore revision ${number}`, "Restore", note, (reason) => post(`/api/v1/revisions/${number}/restore`, { reason }));
 }

@@ -29,6 +29,7 @@ export function boardView() {
       progress: get("/api/v1/progress"),
       curve: get("/api/v1/progress/history?days=90"),
       hour: lastHour(""),
+      rollouts: get("/api/v1/rollouts"),
     };
     for (const [key, wish] of Object.entries(wishes)) {
       try {
@@ -58,7 +59,7 @@ export function boardView() {
 // -- what needs a person ----------------------------------------------------------------------------------------------
 
 function needs(seen) {
-  const found = state.status ? [...trouble(state.status), ...orders(state.status), ...stuck(seen.progress)] : [];
+  const found = state.status ? [...trouble(state.status), ...places(state.status), ...orders(state.status), ...runs(seen.rollouts), ...stuck(seen.progress)] : [];
   return section(
     "Needs a person now",
     found.length
@@ -107,6 +108,23 @@ function* trouble(status) {
   }
 }
 
+// Places that are not as they should be, and what that changes.
+function* places(status) {
+  for (const target of status.places?.down || []) {
+    const when = target.held ? "waits for a person" : target.back_at ? `back at ${clock(target.back_at)} at the earliest` : "";
+    yield need(
+      `down-${target.upstream}-${target.endpoint}-${target.address}`,
+      "bad",
+      `${target.endpoint} is down`,
+      [target.upstream, target.site, target.why, when].filter(Boolean).join(", "),
+      h("a", { href: "#/sites" }, "Sites"),
+    );
+  }
+  for (const change of status.places?.changes || []) {
+    yield need(`change-${change.text}`, "warn", `${plural(change.count, "route")} elsewhere than ordered`, change.text, h("a", { href: "#/sites" }, "Sites"));
+  }
+}
+
 function* orders(status) {
   for (const order of status.orders) {
     const left = order.expires === undefined ? Infinity : order.expires - now();
@@ -128,7 +146,7 @@ function* orders(status) {
         `${who}, ${when}`,
         action("operator", "Confirm", () => confirmOrder(order.id)),
       );
-    } else if (order.kind === "freeze" || order.kind === "drain" || left < SOON) {
+    } else if (["freeze", "drain", "off"].includes(order.kind) || left < SOON) {
       yield need(
         order.id,
         left < 0 ? "warn" : "note",
@@ -140,9 +158,16 @@ function* orders(status) {
   }
 }
 
-const WHY = {
-  order: "forgotten order",
-};
+// Rollouts that have gone back, or that wait for somebody.
+function* runs(found) {
+  for (const run of found?.rollouts || []) {
+    const level = run.phase === "rolled-back" || run.phase === "rolling-back" ? "bad" : run.held || run.paused ? "warn" : "";
+    if (!level) continue;
+    const why = run.verdict?.sentence && level === "bad" ? run.verdict.sentence : run.held || run.paused || run.text;
+    yield need(`run-${run.route}`, level, [badge(level, "rollout"), " ", routeLink(run.route)], why, h("a", { href: "#/rollouts" }, "Rollouts"));
+  }
+}
+
 
 function* stuck(progress) {
   if (!progress) return;
@@ -152,7 +177,7 @@ function* stuck(progress) {
       `stuck-${each.route}-${each.order}`,
       "note",
       ["Stuck: ", what],
-      `${WHY[each.why] || each.why.replaceAll("-", " ")} at ${percent(each.share)} for ${plural(each.days, "day")}` +
+      `${each.why.replaceAll("-", " ")} at ${percent(each.share)} for ${plural(each.days, "day")}` +
         (each.order ? ` (${each.order})` : ""),
     );
   }

@@ -184,7 +184,7 @@ function scopes(seen) {
   }
   groups.sort((a, b) => b.rate - a.rate);
   found.push(...groups);
-  for (const site of state.status?.sites || []) {
+  for (const site of state.status?.places?.sites || []) {
     if (fits(`site ${site.name}`)) found.push({ scope: { site: site.name }, label: site.name, rate: null, sub: "site · its requests go to legacy" });
   }
   const routes = state.routes.filter((route) => fits(`${route.name} ${route.path} ${route.group}`));

@@ -21,7 +21,7 @@ export function routeView(place) {
     if (document.hidden || !state.byName.has(route)) return;
     await Promise.allSettled([
       lastHour(route).then((found) => (seen.hour = found)),
-      optional(`/api/v1/rollouts/${encoded(route)}`).then((found) => (seen.rollout = found)),
+      optional(`/api/v1/rollouts?route=${encoded(route)}`).then((found) => (seen.rollout = found)),
       optional(`/api/v1/shadow/${encoded(route)}`).then((found) => (seen.shadow = found)),
     ]);
     changed();
@@ -50,7 +50,7 @@ export function routeView(place) {
           "div",
           { class: "route-body" },
           h("div", {}, timeline(route, seen), shadowing(seen.shadow)),
-          h("div", {}, evidence(seen.rollout), box(found)),
+          h("div", {}, evidence(seen.rollout, route, ask), box(found)),
         ),
       ];
     },

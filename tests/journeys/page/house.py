@@ -47,12 +47,14 @@ def routes_yaml(ports: dict[str, int], count: int) -> str:
         "legacy: monolith",
         "defaults: {subject: [header:X-User-Id, client-ip]}",
         "safety: {max_step: 60}",
+        "plans:",
+        "  careful: {steps: [1, 5, 25, 50, 100], time: 30s, clients: 5, sample: 20}",
         "groups:",
         *(f"  {group}: {{owner: team-{group}, new: platform}}" for group in GROUPS),
         "routes:",
         "  - {path: '/v1/products/{productNo}', methods: [GET], group: catalog, weight: 30, name: product}",
         "  - {path: /v1/products/search, methods: [GET, POST], group: catalog, weight: 5, name: product-search}",
-        "  - {path: '/v1/carts/{cartId}', methods: [GET], group: orders, weight: 10, name: cart}",
+        "  - {path: '/v1/carts/{cartId}', methods: [GET], group: orders, weight: 1, name: cart, rollout: careful}",
     ]
     for number in range(count - 3):
         group = GROUPS[number % len(GROUPS)]
