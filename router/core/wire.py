@@ -3,13 +3,14 @@
     {"op": "begin", "revision": 12, "slots": 300000}           how large the counter file must be
     {"op": "settings", ...}                                     everything but the routes
     {"op": "routes", "rows": [...]}                             at most ROWS_PER_LINE routes, in table order
-    {"op": "state", "shares": [...], "causes": [...], "held_sites": [...], "drained_sites": [...]}
+    {"op": "state", "shares": [...], "causes": [...], "held_sites": [...], "drained_sites": [...],
+     "off_sites": [...]}
     {"op": "commit", "revision": 12, "hash": "..."}
 
 An order or a weight changes no structure; then one line is enough, with the changed routes only:
 
     {"op": "delta", "revision": 13, "base": 12, "hash": "...", "changes": [[index, share, cause], ...],
-     "held_sites": [...], "drained_sites": [...]}
+     "held_sites": [...], "drained_sites": [...], "off_sites": [...]}
 
 The worker answers `{"op": "confirmed", "revision": 13, "hash": "...", "ms": 0.4}` or `{"op": "refused", "revision":
 13, "why": "..."}`.  Both sides compute the hash from what they have in hand, so a confirmation speaks of content and
@@ -128,6 +129,7 @@ def snapshot_lines(
             "causes": [int(entry.cause) for entry in state.routes],
             "held_sites": sorted(state.held_sites),
             "drained_sites": sorted(state.drained_sites),
+            "off_sites": sorted(state.off_sites),
             **_adopted(adopted),
         }
     )
@@ -156,6 +158,7 @@ def delta_line(
             "changes": changes,
             "held_sites": sorted(after.held_sites),
             "drained_sites": sorted(after.drained_sites),
+            "off_sites": sorted(after.off_sites),
             "hash": digest,
             **_adopted(adopted),
         }
@@ -192,6 +195,7 @@ def content_hash(
     causes: Iterable[int],
     held_sites: Iterable[str],
     drained_sites: Iterable[str] = (),
+    off_sites: Iterable[str] = (),
 ) -> str:
     """Identifies everything that is in force: what `confirmed` speaks of."""
     digest = blake2b(structure.encode(), digest_size=16)
@@ -199,6 +203,7 @@ def content_hash(
     digest.update(bytes(causes))
     digest.update("\n".join(sorted(held_sites)).encode())
     digest.update(b"\0" + "\n".join(sorted(drained_sites)).encode())
+    digest.update(b"\0" + "\n".join(sorted(off_sites)).encode())
     return digest.hexdigest()
 
 
@@ -210,6 +215,7 @@ def state_hash(structure: str, state: EffectiveState) -> str:
         (entry.cause for entry in state.routes),
         state.held_sites,
         state.drained_sites,
+        state.off_sites,
     )
 
 

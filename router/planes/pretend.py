@@ -48,6 +48,7 @@ class PretendWorker:
     causes: list[int] = field(default_factory=list)
     held_sites: list[str] = field(default_factory=list)
     drained_sites: list[str] = field(default_factory=list)
+    off_sites: list[str] = field(default_factory=list)
     holds: tuple[Hold, ...] = ()
     observed: Observed = UNOBSERVED
     _base: tuple[list[int], list[int], list[str]] = ([], [], [])
@@ -105,10 +106,11 @@ class PretendWorker:
     def _adopt(
         self, message: dict[str, Any], structure: str, shares: list[int], causes: list[int], sites: dict[str, Any]
     ) -> dict[str, Any]:
-        held, drained = sites["held_sites"], sites["drained_sites"]
-        if content_hash(structure, shares, causes, held, drained) != message["hash"]:
+        held, drained, off = sites["held_sites"], sites["drained_sites"], sites["off_sites"]
+        if content_hash(structure, shares, causes, held, drained, off) != message["hash"]:
             return {"op": "refused", "revision": message["revision"], "why": "hash"}
-        self._structure, self._base, self.drained_sites = structure, (shares, causes, held), drained
+        self._structure, self._base = structure, (shares, causes, held)
+        self.drained_sites, self.off_sites = drained, off
         self.revision, self.holds = message["revision"], left(self.holds, message.get("adopted", ()))
         self._lay_over()
         return {"op": "confirmed", "revision": self.revision, "hash": self.digest, "ms": 0.0}
@@ -124,7 +126,8 @@ class PretendWorker:
         shares, causes, sites = self._base
         held = laid_over(self._routes, shares, bytes(causes), sites, self.holds)
         self.shares, self.causes, self.held_sites = held.shares, list(held.causes), sorted(held.held_sites)
-        self.digest = content_hash(self._structure, self.shares, self.causes, self.held_sites, self.drained_sites)
+        at_sites = (self.held_sites, self.drained_sites, self.off_sites)
+        self.digest = content_hash(self._structure, self.shares, self.causes, *at_sites)
 
 
 class MemoryFleet:

@@ -8,6 +8,7 @@ those back whose deadline has moved on.  Times are late by up to a tick, never e
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 TICK: Final = 0.1
@@ -30,10 +31,12 @@ class Waiter(Protocol):
 class Wheel:
     """Looks after waiters; `now` is the loop's time, no older than a tick."""
 
-    __slots__ = ("_loop", "_slots", "_tick", "_timer", "now")
+    __slots__ = ("_each_turn", "_loop", "_slots", "_tick", "_timer", "now")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, each_turn: Callable[[], None]) -> None:
+        """`each_turn` is called with every tick: one timer serves all."""
         self._loop = loop
+        self._each_turn = each_turn
         self._slots: dict[int, set[Waiter]] = {}
         self.now = loop.time()
         self._tick = int(self.now / TICK)
@@ -64,6 +67,7 @@ class Wheel:
     def _turn(self) -> None:
         self.now = self._loop.time()
         self._timer = self._loop.call_later(TICK, self._turn)
+        self._each_turn()
         until = int(self.now / TICK)
         while self._tick < until:
             self._tick += 1

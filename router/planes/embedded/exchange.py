@@ -53,7 +53,6 @@ _IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
 _SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
 _DURATIONS: Final = int(RouteBlock.DURATIONS)
 _SIDE: Final = int(RouteBlock.SIDE)
-_ENDPOINT_REQUESTS: Final = int(EndpointBlock.REQUESTS)
 _REASON_SLOTS: Final = int(REASON_SLOTS)
 _BAD_GATEWAYS: Final = frozenset({502, 503, 504})
 """Statuses that speak of the endpoint rather than of the request."""
@@ -308,7 +307,7 @@ class Exchange:
         self._seen_answer = False
         self._head_buffer = b""
         plane = self.plane
-        plane.counters.slots[connection.pool.block + _ENDPOINT_REQUESTS] += 1
+        connection.pool.requests += 1
         request = self.request
         lines = [request.first_line]
         lines += request.lines
@@ -471,6 +470,8 @@ class Exchange:
 
     def _final_head(self, answer: Answer, rest: bytes) -> None:
         entry = self.entry
+        if self._pool is not None:
+            self._pool.answers += 1
         if answer.status >= 500 or self._trial:
             self._judge_answer(answer.status)
         if self.on_new and answer.status in entry.handling.fallback_statuses and self._fall_back_from(answer, rest):

@@ -43,7 +43,7 @@ class Plane:
         self.loop = loop
         self.counters = counters
         self.access_log = access_log
-        self.wheel = Wheel(loop)
+        self.wheel = Wheel(loop, self._tally)
         self.memory = Memory()
         self.recent = Recent()
         self.observed: Observed = UNOBSERVED
@@ -185,7 +185,9 @@ class Plane:
         for exchange in self.tunnels:
             recalled = exchange.on_new and snapshot.recalls(exchange.entry.name, exchange.site)
             timer = self._recalled.get(exchange)
-            if recalled and timer is None and drain != inf:
+            if exchange.site in snapshot.off_sites:
+                self.loop.call_soon(exchange.cut_tunnel)
+            elif recalled and timer is None and drain != inf:
                 self._recalled[exchange] = self.loop.call_later(drain, exchange.cut_tunnel)
             elif not recalled and timer is not None:
                 timer.cancel()
@@ -248,6 +250,11 @@ class Plane:
         """Move a gauge."""
         self.counters.slots[slot] += change
 
+    def _tally(self) -> None:
+        """Write down what the pools have counted: every tick, since a slot costs more than a number of one's own."""
+        for pool in self.pools.all():
+            pool.tally()
+
     def count_refusal(self, status: int) -> None:
         """The router refused a request by itself."""
         if status in _BAD:
@@ -290,6 +297,7 @@ class Plane:
     async def close(self) -> None:
         """End everything at once."""
         self.wheel.close()
+        self._tally()
         self._date_timer.cancel()
         for client in list(self.clients):
             client.transport.abort()

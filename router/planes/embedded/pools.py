@@ -56,6 +56,10 @@ class EndpointPool:
         self.open = 0
         """Connections that exist, idle ones included."""
         self._connecting = 0
+        self.requests = 0
+        """Sent since the last tick."""
+        self.answers = 0
+        """Heads of answers since the last tick."""
         self.retired = False
         self.sick_until = 0.0
         self._sick_span = _SICK_FIRST
@@ -138,9 +142,18 @@ class EndpointPool:
             self._connecting += 1
             self._plane.spawn(self._connect(self.waiting[0].entry.handling.connect_timeout), f"connect {self.endpoint}")
 
+    def tally(self) -> None:
+        """Write down what has been counted since the last time."""
+        if self.requests or self.answers:
+            slots = self._plane.counters.slots
+            slots[self.block + EndpointBlock.REQUESTS] += self.requests
+            slots[self.block + EndpointBlock.ANSWERS] += self.answers
+            self.requests = self.answers = 0
+
     def retire(self) -> None:
         """No snapshot names the endpoint any more: close what is idle, keep what is busy until it is done."""
         self.retired = True
+        self.tally()
         while self.idle:
             self.idle.pop().close()
 

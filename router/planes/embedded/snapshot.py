@@ -122,6 +122,8 @@ class Snapshot:
         self.causes: bytes = b""
         self.held_sites: frozenset[str] = frozenset()
         self.drained_sites: frozenset[str] = frozenset()
+        self.off_sites: frozenset[str] = frozenset()
+        """Those of them whose tunnels are cut at once."""
         self.adopted: frozenset[str] = frozenset()
         """The holds that control has made orders of."""
 
@@ -178,18 +180,20 @@ class Snapshot:
         """What a message says about sites."""
         self.held_sites = frozenset(sites["held_sites"])
         self.drained_sites = frozenset(sites["drained_sites"])
+        self.off_sites = frozenset(sites.get("off_sites", ()))
 
     def under(self, holds: tuple[Hold, ...]) -> Snapshot:
         """The same with holds laid over it; itself when there are none."""
         if not holds:
             return self
         held = laid_over([entry.route for entry in self.entries], self.shares, self.causes, self.held_sites, holds)
-        sites = {"held_sites": held.held_sites, "drained_sites": self.drained_sites}
+        sites = {"held_sites": held.held_sites, "drained_sites": self.drained_sites, "off_sites": self.off_sites}
         return self.with_state(self.revision, held.shares, held.causes, sites)
 
     def content(self) -> str:
         """The hash of everything in force, from what is at hand here."""
-        return content_hash(self.structure, self.shares, self.causes, self.held_sites, self.drained_sites)
+        sites = (self.held_sites, self.drained_sites, self.off_sites)
+        return content_hash(self.structure, self.shares, self.causes, *sites)
 
     def recalls(self, name: str, site: str) -> bool:
         """Must what is open to the new side of this route, at this site, come to an end?

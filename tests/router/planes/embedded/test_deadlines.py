@@ -75,7 +75,7 @@ class Patient:
 
 
 def make_wheel(clock: Any) -> Wheel:
-    return Wheel(clock)
+    return Wheel(clock, lambda: None)
 
 
 # ------------------------------------------------------------------------------------------------ punctuality

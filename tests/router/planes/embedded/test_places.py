@@ -340,3 +340,30 @@ def test_a_snapshot_without_places_costs_a_request_nothing(stage: Stage) -> None
     assert (None, None) == (snapshot.placings, snapshot.unlisted_placing)
     service: Service = stage.new
     assert [] == service.wires
+
+
+# ----------------------------------------------------------------------------------------- drain and off
+
+
+def tunnel_to_a(stage: Stage) -> Wire:
+    """A tunnel to the first site's endpoint."""
+    client = stage.ask(b"GET", b"/api/1", b"Connection: Upgrade", b"Upgrade: websocket")
+    stage.new.wire.take()
+    stage.new.wire.say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    return client
+
+
+@pytest.mark.parametrize(("kind", "cut"), [(Kind.DRAIN, False), (Kind.OFF, True)])
+def test_a_tunnel_has_its_time_when_its_site_is_drained_and_none_when_it_is_switched_off(
+    make_stage: MakeStage, kind: Kind, cut: bool
+) -> None:
+    """Nothing new goes there in either case."""
+    declared = replace(places(), sites={"a": Site("a", 100), "b": Site("b", 0)})
+    stage = make_stage(declared)
+    client = tunnel_to_a(stage)
+    stage.adopt(declared, replace(drain("a"), kind=kind))
+    stage.settle()
+    assert cut is client.closed
+    assert (0, 0, 5) == ask_many(stage, 5)
+    stage.advance(31)
+    assert client.closed

@@ -363,6 +363,7 @@ def test_connections_are_counted_when_they_come_and_when_they_go(stage: Stage) -
     stage.warm(stage.new)
     stage.ask()
     stage.ask()
+    stage.advance(0.2)
     assert (2, 2, 3) == tuple(
         slot(stage, at) for at in (EndpointBlock.CONNECTS, EndpointBlock.OPEN, EndpointBlock.REQUESTS)
     )
