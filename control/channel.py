@@ -137,6 +137,18 @@ class WorkerFleet:
         answers = await asyncio.gather(*asking)
         return tuple(number for number, answer in enumerate(answers) if answer is None)
 
+    async def left_at_places(self, patience: float = 1.0) -> Mapping[str, tuple[int, int]] | None:
+        """Exchanges and tunnels under way by endpoint, all workers together; None when not all of them say."""
+        asking = [self.ask(link.state.id, "status", patience) for link in self._links if link.state.connected]
+        total: dict[str, tuple[int, int]] = {}
+        for answer in await asyncio.gather(*asking):
+            if answer is None or "places" not in answer:
+                return None
+            for key, (exchanges, tunnels) in answer["places"].items():
+                before = total.get(key, (0, 0))
+                total[key] = (before[0] + exchanges, before[1] + tunnels)
+        return total
+
     # -- what links tell ----------------------------------------------------------------------------
 
     def says(self, state: WorkerState) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from control import cli_orders, render
+from control import cli_orders, cli_places, render
 from control.cli_client import Admin, CannotAskError, RefusedError
 from control.cli_drill import drill
 from control.cli_output import show, style
@@ -168,7 +168,11 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Admin], int]]] = {
     "pin": cli_orders.pin,
     "cap": cli_orders.cap,
     "freeze": cli_orders.freeze,
-    "drain": cli_orders.drain,
+    "drain": cli_places.drain,
+    "off": cli_places.off,
+    "on": cli_places.on,
+    "sites": cli_places.sites,
+    "breaker": cli_places.breaker,
     "rollback": rollback,
     "drill": drill,
     "resume": cli_orders.resume,

@@ -36,6 +36,7 @@ from control.channel import WorkerFleet
 from control.closed import group_may_write
 from control.compiler import ChildCompiler
 from control.counters import CounterFiles, RecentTraffic
+from control.holding import hold_sites
 from control.loopback import UnsafeAddressError
 from control.metrics import Metrics
 from control.observer import Observer
@@ -127,7 +128,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
     journal = SqliteJournal(options.state / "rollouts.db")
     rollouts = rollouts_of(live, files, journal, clock, traffic, local_time)
-    metrics = Metrics(live, files, progress=progress.look, rollouts=rollouts.newest)
+    metrics = Metrics(live, files, progress=progress.look, rollouts=rollouts.newest, seen=observer.seen)
     try:
         await compiler.start()
         yield Parts(live, fleet, adoption, traffic, metrics, checker, audit, progress, series, observer, rollouts)
@@ -178,6 +179,8 @@ async def _serve(
         live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
     context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges, made.progress, made.series)
     context.rollouts = made.rollouts
+    context.observer = made.observer
+    context.close_breaker, context.left_at_places = made.fleet.close_breaker, made.fleet.left_at_places
     context.access_log = options.access_log
     app = make_app(context, live.events.tell, access)
     runner = web.AppRunner(
@@ -200,6 +203,7 @@ async def _serve(
                 group.create_task(made.progress.run(), name="progress"),
                 group.create_task(made.series.run(), name="series"),
                 group.create_task(made.observer.run(), name="observer"),
+                group.create_task(hold_sites(live, made.observer), name="hold-sites"),
                 group.create_task(live.keep_saving(), name="keep-saving"),
                 group.create_task(keep_time(live), name="keep-time"),
                 group.create_task(made.rollouts.controller.run(), name="rollouts"),

@@ -17,9 +17,12 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import generate_latest
 
 from control.counters import GAUGES, CounterFiles, sliced
+from control.observer import Seen
 from rollout.core.progress import STAGES, Look, Why
 from rollout.core.run import Run
 from router.core.attempt import Stage
+from router.core.explain import filling
+from router.core.health import Status
 from router.core.model import PPM, Side
 from router.core.orders import Kind
 from router.live import Live
@@ -43,6 +46,13 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
     Metric.FALLBACKS: ("counter", "Requests that legacy answered after the new side had failed, by cause."),
     Metric.IN_FLIGHT: ("gauge", "Exchanges under way."),
     Metric.TUNNELS: ("gauge", "Open tunnels (WebSocket)."),
+    Metric.BREAKER_OPEN: ("gauge", "Workers whose breaker has pulled the route to legacy."),
+    Metric.BREAKER_TRIPS: ("counter", "How often a breaker has done so."),
+    Metric.ENDPOINT_UP: ("gauge", "1 while probes and traffic find an endpoint well, or nothing is known; else 0."),
+    Metric.ENDPOINT_LEVEL: ("gauge", "The part of its weight that an endpoint may take, 0 to 1."),
+    Metric.ENDPOINT_TRANSITIONS: ("counter", "How often an endpoint came up or went down, since control was started."),
+    Metric.SITE_HEALTHY: ("gauge", "The healthy part of an upstream's endpoints at a site, by weight, 0 to 1."),
+    Metric.SITE_OPEN: ("gauge", "0 while an operator keeps requests from a site, else 1."),
     Metric.UPSTREAM_ERRORS: ("counter", "Tries that failed at an endpoint, by the stage in which they did."),
     Metric.UPSTREAM_CONNECTIONS: ("gauge", "Open connections to an endpoint."),
     Metric.CONNECTIONS: ("gauge", "Open connections of clients."),
@@ -115,8 +125,11 @@ class Metrics:
         blocks: Callable[[], Mapping[str, int]] | None = None,
         progress: Callable[[], Look] | None = None,
         rollouts: Callable[[], tuple[Iterable[Run], bool]] | None = None,
+        seen: Callable[[], Iterable[Seen]] = tuple,
     ) -> None:
+        """`seen`: every target that is watched."""
         self._live = live
+        self._seen = seen
         self._progress = progress
         self._rollouts = rollouts
         self._files = files
@@ -138,6 +151,7 @@ class Metrics:
             async for key, start in sliced(self._live.blocks.endpoints):
                 self._add_endpoint(page, key, start, current)
             self._add_shares(page)
+            _add_places(page, self._live, self._seen())
             if self._progress is not None:
                 _add_progress(page, self._progress())
             if self._rollouts is not None:
@@ -154,12 +168,21 @@ class Metrics:
         for cause, count in zip(FALLBACK_CAUSES, slots[RouteBlock.FALLBACKS :], strict=False):
             if count:
                 page.add(Metric.FALLBACKS, count, route=name, cause=cause)
+        self._add_breaker(page, name, start, slots, current)
         for number, side in enumerate(_SIDES):
             gauges = self._files.block(start + RouteBlock.SIDES + number * RouteBlock.SIDE, RouteBlock.SIDE, current)
             in_flight, tunnels = RouteBlock.IN_FLIGHT - RouteBlock.SIDES, RouteBlock.TUNNELS - RouteBlock.SIDES
             page.add(Metric.IN_FLIGHT, gauges[in_flight] if gauges else 0, route=name, side=side)
             if gauges and gauges[tunnels]:
                 page.add(Metric.TUNNELS, gauges[tunnels], route=name, side=side)
+
+    def _add_breaker(self, page: Page, name: str, start: int, slots: list[int], current: set[int]) -> None:
+        """Of a route whose breaker has tripped at least once."""
+        of_new = Side.NEW * RouteBlock.SIDE
+        if trips := slots[RouteBlock.BREAKER_TRIPS + of_new]:
+            (tripped,) = self._files.block(start + RouteBlock.BREAKER_OPEN + of_new, 1, current) or [0]
+            page.add(Metric.BREAKER_OPEN, tripped, route=name)
+            page.add(Metric.BREAKER_TRIPS, trips, route=name)
 
     def _add_endpoint(self, page: Page, key: str, start: int, current: set[int]) -> None:
         upstream, _, endpoint = key.rpartition(" ")
@@ -221,6 +244,23 @@ def _add_progress(page: Page, look: Look) -> None:
     kinds = Counter(each.why for each in look.stuck)
     for why in Why:
         page.add(Metric.MIGRATION_STUCK, kinds[why], why=why.value)
+
+
+def _add_places(page: Page, live: Live, seen: Iterable[Seen]) -> None:
+    for each in seen:
+        place = each.place
+        labels = {"upstream": place.upstream, "endpoint": str(place.endpoint)}
+        labels |= {"address": place.address} if place.address else {}
+        page.add(Metric.ENDPOINT_UP, int(each.target.status is not Status.DOWN), **labels)
+        page.add(Metric.ENDPOINT_LEVEL, each.level / PPM, **labels)
+        for status, count in sorted(each.changes.items()):
+            page.add(Metric.ENDPOINT_TRANSITIONS, count, **labels, to=status.value)
+    for site in live.table.sites:
+        page.add(Metric.SITE_OPEN, int(site not in live.state.drained_sites | live.state.held_sites), site=site)
+    for upstream, rooms in filling(live.table, live.state, live.observed).rooms.items():
+        for room in rooms:
+            if room.site:
+                page.add(Metric.SITE_HEALTHY, room.healthy / PPM, site=room.site, upstream=upstream)
 
 
 def _requests(lines: list[str], route: str, slots: list[int]) -> None:

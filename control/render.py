@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from control import render_places
 from control.render_changes import confirm_by, moves, runs, violation
 from control.terminal import Json, Style, ago, more, paragraph, percent, plain, span, table, width_of
 
@@ -26,6 +27,7 @@ def status(found: Json, style: Style, now: float) -> Iterator[str]:
     """Trouble first, then orders, then routes, then workers."""
     yield style.bold(_headline(found))
     yield from _trouble(found, style, now)
+    yield from render_places.summary(found["places"], style, now)
     yield ""
     yield from orders(found["orders"], style, now, most=SHOWN)
     yield ""

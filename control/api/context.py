@@ -12,6 +12,7 @@ from aiohttp import web
 
 from control.counters import RecentTraffic
 from control.metrics import Metrics
+from control.observer import Observer
 from control.progress import Progress
 from control.rollouts.service import Rollouts
 from control.series import Series
@@ -25,6 +26,16 @@ from router.ports import Compiler
 async def nothing_known(request_id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: ARG001  # as the real one asks
     """Nobody remembers."""
     return ()
+
+
+async def no_breakers(route: str) -> tuple[int, ...]:  # noqa: ARG001  # as the real one is asked
+    """There are no workers."""
+    return ()
+
+
+async def nobody_says() -> Mapping[str, tuple[int, int]] | None:
+    """What is under way where is not known."""
+    return None
 
 
 @dataclass
@@ -46,6 +57,12 @@ class Context:
     """Where the workers write it: a path, `-` for standard output, empty for nowhere."""
     rollouts: Rollouts | None = None
     """None: no rollouts are run here."""
+    observer: Observer | None = None
+    """None: nobody watches the places."""
+    close_breaker: Callable[[str], Awaitable[tuple[int, ...]]] = no_breakers
+    """Has the workers close their breakers of a route; those that have not answered."""
+    left_at_places: Callable[[], Awaitable[Mapping[str, tuple[int, int]] | None]] = nobody_says
+    """Exchanges and tunnels under way, by endpoint; None: the workers do not say."""
     listeners: int = 0
     """Open event streams."""
     was_ready: bool = False
