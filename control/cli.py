@@ -303,9 +303,7 @@ def _add_rollouts(commands: Commands) -> None:
     rollout = commands.add_parser(
         "rollout", help="moves routes by themselves, step by step, and back", description="Moves routes by their plans."
     )
-    what = rollout.add_subparsers(
-        dest="what", metavar="start|pause|resume|promote|abort|status|...", required=True
-    )
+    what = rollout.add_subparsers(dest="what", metavar="start|pause|resume|promote|abort|status|...", required=True)
     start = _command(what, "start", "begins the plan that a route names in routes.yaml")
     start.add_argument("--at", type=values.percent, metavar="PERCENT", help="begin with this step of the plan")
     pause = _command(what, "pause", "no share rises any more; evidence still comes in, and rolls back")
@@ -329,6 +327,31 @@ def _add_rollouts(commands: Commands) -> None:
     aa.add_argument("route", metavar="ROUTE", help="its name")
     aa.add_argument("--share", type=values.percent, metavar="PERCENT", default=1.0, help="(default: 1)")
     _command(what, "drill", "the judgement has to find a fault that is made up")
+
+
+def _add_places(commands: Commands) -> None:
+    for name, what in (
+        ("drain", "a site takes no more requests; the others take them over, what is under way there has its time"),
+        ("off", "the same, and tunnels to the site are cut at once"),
+    ):
+        closing = _command(commands, name, what)
+        closing.add_argument("site", metavar="SITE")
+        closing.add_argument(
+            "--wait",
+            type=values.seconds,
+            default=40.0,
+            metavar="40s",
+            help="count down what is under way there so long",
+        )
+        _ordered(closing, trial=True)
+    on = _command(commands, "on", "a site takes requests again, and what waits for a person there may come back")
+    on.add_argument("place", metavar="PLACE", help="a site; or an upstream or an endpoint that is held")
+    _reasoned(on)
+    breaker = commands.add_parser("breaker", help="of a route: pulls a sick API to legacy")
+    verbs = breaker.add_subparsers(dest="what", metavar="close", required=True)
+    close = _command(verbs, "close", "the new side of a route is well: every worker tries it again")
+    close.add_argument("route", metavar="ROUTE", help="its name")
+    close.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
 
 
 def _add_rollback(commands: Commands) -> None:
