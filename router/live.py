@@ -464,7 +464,7 @@ class Live:
 
     async def rollback_raised(
         self,
-        since: float | None,
+        within: float | None,
         *,
         reason: str,
         actor: str,
@@ -473,14 +473,14 @@ class Live:
         override: Mapping[str, str] | None = None,
         expected: int | None = None,
     ) -> Change | Refusal:
-        """The same for everything that has been raised `since` a time; None: by the newest change that did."""
-        names = await self._raised(since)
+        """The same for what was raised within so many seconds; None: by the newest change that raised something."""
+        names = await self._raised(None if within is None else self._clock.now() - within)
 
         def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
             scopes = raised_scopes(table, self.state, names)
             return scopes if isinstance(scopes, Objection) else place_rollbacks(table, orders, scopes, stamp, over)
 
-        target = "what was raised last" if since is None else f"what was raised since {since:.0f}"
+        target = "what was raised last" if within is None else f"what was raised within {within:g} s"
         who = Who(actor, "order", reason, Kind.ROLLBACK.value, target, lasts=lasts, override=override or {})
         return await self._roll_back(place, who, over, expected)
 

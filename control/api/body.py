@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
 from aiohttp import web
@@ -30,13 +30,25 @@ PATIENCE: Final = 10.0
 MAX_REASON: Final = 1000
 MAX_NAME: Final = 2000
 MAX_ACTOR: Final = 100
+MAX_LIST: Final = 200
+"""Entries of a list."""
+MOST: Final = 500
+"""Entries of a page of answers."""
+FARTHEST: Final = 1_000_000
+"""Where a page may begin."""
+UNSEEN: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""Within brackets of a pattern: controls, ends of lines, and what makes a text read in another direction."""
 
 READ: ContextVar[bytes | None] = ContextVar("body", default=None)
 """The body, if it has been read already while the request is handled; the guard sets it anew with each."""
 
+_UNSEEN: Final = re.compile(rf"[{UNSEEN}\ud800-\udfff]")
 _REVISION: Final = re.compile(r'(?:W/)?("?)([0-9]{1,18})\1', re.ASCII)
 
 Json = Mapping[str, Any]
+REACHES: Final = tuple(reach.value for reach in Reach)
+_MEANINGLESS: Final = ("only a site can be drained or switched off", "a site has no share of its own")
+"""What is wrong with a scope that does not go with the order: anything but a site, and a site."""
 
 
 async def read_bytes(request: web.Request, limit: int = MAX_BODY) -> bytes:
@@ -65,7 +77,7 @@ async def read_object(request: web.Request, known: Collection[str]) -> Json:
         raise Problem(415, "media-type", f"the body is {request.content_type}, not JSON", instead)
     data = await read_bytes(request)
     try:
-        found = json.loads(data, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=Decimal)
+        found = json.loads(data, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_number)
     except RecursionError:
         raise Problem(400, "bad-json", "the body is nested too deeply", "send one flat object") from None
     except ValueError as error:
@@ -96,7 +108,7 @@ def text(body: Json, field: str, *, limit: int = MAX_NAME) -> str:
         raise invalid(field, "it is empty", "write a text")
     if len(value) > limit:
         raise invalid(field, f"it has more than {limit} characters", "write less")
-    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in value):
+    if _UNSEEN.search(value):
         raise invalid(field, "it has a control character", "write plain text on one line")
     return value
 
@@ -115,7 +127,7 @@ def share(body: Json, field: str = "weight") -> int:
         raise invalid(field, "it is missing", PERCENT_HELP)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise invalid(field, f"it is {_kind(value)}, not a number", PERCENT_HELP)
-    ppm = read_percent(str(value))
+    ppm = read_percent(_plain(value))
     if ppm is None:
         raise invalid(field, f"{str(value)[:40]} is not a percentage", PERCENT_HELP)
     return ppm
@@ -164,28 +176,58 @@ def override(body: Json) -> dict[str, str]:
     known = [*(rule.value for rule in Rule), REMOVAL]
     if not isinstance(value, list):
         raise invalid("override", f"it is {_kind(value)}, not a list", f"write a list of rules: {_list(known)}")
+    if len(value) > MAX_LIST:
+        raise invalid("override", f"it has {len(value)} entries", f"write at most {MAX_LIST}")
     for name in value:
         if name not in known:
             raise invalid("override", f"there is no rule {str(name)[:40]!r}", f"known: {_list(known)}")
     return dict.fromkeys(value, reason(body))
 
 
-def scope(body: Json) -> Scope:
+def one_of(body: Json, field: str, known: Collection[str]) -> str:
+    """One of these words."""
+    value = text(body, field)
+    if value not in known:
+        raise invalid(field, f"there is no {field} {value[:40]!r}", f"known: {_list(known)}")
+    return value
+
+
+def true(body: Json, field: str) -> bool:
+    """`true`, and nothing else."""
+    if body.get(field) is not True:
+        raise invalid(field, "it is not true", "write true, or leave it out")
+    return True
+
+
+def scope(body: Json, field: str = "scope", known: Collection[str] = REACHES) -> Scope:
     """`{"route" | "group" | "site": NAME}` or `{"all": true}`."""
-    known = tuple(reach.value for reach in Reach)
-    found = known_keys(body.get("scope"), known, "scope")
+    found = known_keys(body.get(field), REACHES, field)
     if len(found) != 1:
-        raise invalid("scope", f"it names {len(found)} things", f"name exactly one of {_list(known)}")
+        raise invalid(field, f"it names {len(found)} things", f"name exactly one of {_list(known)}")
     (kind,) = found
+    if kind not in known:
+        place = f"{field}.{kind}" if kind == Reach.SITE else field
+        raise invalid(place, _MEANINGLESS[kind == Reach.SITE], f"name {' or '.join(known)}")
     if kind == Reach.ALL:
         if found[kind] is not True:
-            raise invalid("scope.all", "it is not true", 'write {"all": true}, or name a route, group or site')
+            raise invalid(f"{field}.all", "it is not true", 'write {"all": true}, or name a route, group or site')
         return Scope(Reach.ALL)
     try:
         return Scope(Reach(kind), text(found, kind))
     except Problem as problem:
-        problem.field = f"scope.{kind}"
+        problem.field = f"{field}.{kind}"
         raise
+
+
+def scopes(body: Json, field: str, known: Collection[str] = REACHES) -> tuple[Scope, ...]:
+    """Several of them, and at least one."""
+    value = body.get(field)
+    if not isinstance(value, list):
+        raise invalid(field, f"it is {_kind(value)}, not a list", "write a list of scopes")
+    if not 0 < len(value) <= MAX_LIST:
+        raise invalid(field, f"it has {len(value)} entries", f"write 1 to {MAX_LIST}")
+    names = [f"{field}[{number}]" for number in range(len(value))]
+    return tuple(scope({name: each}, name, known) for name, each in zip(names, value, strict=True))
 
 
 def remark(body: Json) -> str:
@@ -262,6 +304,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {key[:40]!r} stands twice")
         found[key] = value
     return found
+
+
+def _number(text: str) -> Decimal:
+    """Exactly what is written; an exponent beyond all bounds is no number of ours."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text[:40]} is out of all bounds") from None
+
+
+def _plain(value: int | Decimal) -> str:
+    """Without an exponent, unless it is one that no percentage has."""
+    return format(value, "f") if isinstance(value, Decimal) and abs(value.adjusted()) < MAX_ACTOR else str(value)[:400]
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from control.api.schemas import Parameter
+from control.api.shapes import Body
 from control.auth.roles import Role
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,7 +32,8 @@ class Endpoint:
     answer: Json | str
     """The schema of a JSON answer, or the media type of any other."""
     query: tuple[Parameter, ...] = ()
-    body: Json | None = None
+    body: Json | Body | None = None
+    """Its shape, by which it is read too; or its schema, where the handler reads it in its own way."""
     media: str = JSON
     """Of the body."""
     secured: bool = False

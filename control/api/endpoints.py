@@ -19,12 +19,14 @@ from control.api import (
     schemas_progress,
     schemas_rollouts,
     series,
+    shapes,
     stream,
     unlisted,
     writes,
 )
 from control.api.endpoint import EVENTS, YAML, Endpoint, Handler, Json
 from control.api.schemas import Parameter
+from control.api.shapes import Body
 from control.auth.roles import Role
 
 VIEWER, OPERATOR, EDITOR = Role.VIEWER, Role.OPERATOR, Role.EDITOR
@@ -35,7 +37,7 @@ def _get(path: str, handler: Handler, says: str, answer: Json | str, *query: Par
 
 
 def _change(
-    method: str, path: str, handler: Handler, says: str, body: Json, *, role: Role = OPERATOR, **more: Any
+    method: str, path: str, handler: Handler, says: str, body: Body, *, role: Role = OPERATOR, **more: Any
 ) -> Endpoint:
     return Endpoint(
         method, path, role, says, handler, schemas.CHANGE, body=body, refuses=(404, 409, 412, 415, 422, 503), **more
@@ -92,14 +94,15 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         schemas.WITH_RATES,
         refuses=(404, 422),
     ),
-    _change("PUT", "/api/v1/routes/{name}/weight", writes.weight, "A weight for a route, or a glob.", schemas.WEIGHT),
+    _change("PUT", "/api/v1/routes/{name}/weight", writes.weight, "A weight for a route, or a glob.", shapes.WEIGHT),
     _get("/api/v1/routes/{name}", reads.route, "One route.", schemas.ROUTE, refuses=(404,)),
-    _change("POST", "/api/v1/weights", writes.weights, "A weight for many routes.", schemas.WEIGHTS),
-    _change("POST", "/api/v1/rollbacks", writes.rollback, "Legacy, now, until somebody resumes.", schemas.ROLLBACK),
-    _change("POST", "/api/v1/pins", writes.pin, "One side, whatever weights say.", schemas.PIN),
-    _change("POST", "/api/v1/caps", writes.cap, "A ceiling.", schemas.CAP),
-    _change("POST", "/api/v1/freezes", writes.freeze, "No share may rise.", schemas.FREEZE),
-    _change("POST", "/api/v1/drains", writes.drain, "Nothing goes to a site.", schemas.DRAIN),
+    _change("POST", "/api/v1/weights", writes.weights, "A weight for many routes.", shapes.WEIGHTS),
+    _change("POST", "/api/v1/rollbacks", writes.rollback, "Legacy, now, until somebody resumes.", shapes.ROLLBACK),
+    _change("POST", "/api/v1/pins", writes.pin, "One side, whatever weights say.", shapes.PIN),
+    _change("POST", "/api/v1/caps", writes.cap, "A ceiling.", shapes.CAP),
+    _change("POST", "/api/v1/freezes", writes.freeze, "No share may rise.", shapes.FREEZE),
+    _change("POST", "/api/v1/drains", writes.drain, "Nothing goes to a site.", shapes.DRAIN),
+    _change("POST", "/api/v1/offs", writes.off, "Nothing goes to a site, tunnels are cut.", shapes.OFF),
     Endpoint(
         "POST",
         "/api/v1/preview",
@@ -107,7 +110,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "What would this order change?",
         reads.preview,
         schemas.OBJECT,
-        body=schemas.PREVIEW,
+        body=shapes.PREVIEW,
         refuses=(404, 409, 415, 422),
     ),
     _get("/api/v1/orders", reads.orders, "The orders in force.", schemas.ORDERS),
@@ -119,8 +122,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         schemas.OBJECT,
         refuses=(404,),
     ),
-    _change("DELETE", "/api/v1/orders/{id}", writes.resume, "Lifts an order.", schemas.RESUME),
-    _change("POST", "/api/v1/orders/{id}/confirm", writes.confirm, "A trial has passed.", schemas.CONFIRM),
+    _change("DELETE", "/api/v1/orders/{id}", writes.resume, "Lifts an order.", shapes.RESUME),
+    _change("POST", "/api/v1/orders/{id}/confirm", writes.confirm, "A trial has passed.", shapes.CONFIRM),
     _get(
         "/api/v1/revisions",
         reads.revisions,
@@ -145,7 +148,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "/api/v1/revisions/{number}/restore",
         writes.restore,
         "Brings a revision back.",
-        schemas.RESTORE,
+        shapes.RESTORE,
         role=EDITOR,
     ),
     Endpoint(

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from control.api import body
+from control.api import body, shapes
 from control.api.access import ACCESS, PRINCIPAL, Access
 from control.api.endpoint import Endpoint
 from control.api.idempotency import HEADER, Answers
@@ -70,6 +70,7 @@ async def _answered(request: web.Request, handler: Handler, tell: Callable[..., 
     code = ""
     REQUEST.set(secrets.token_hex(8))
     REVISION.set(None)
+    shapes.SHAPE.set(None)
     PRINCIPAL.set(None)
     body.READ.set(None)
     answer: web.StreamResponse | None = None
@@ -105,6 +106,8 @@ async def _admitted(request: web.Request, handler: Handler) -> web.StreamRespons
     if endpoint is None:
         return await handler(request)
     _check_query(request, endpoint)
+    if isinstance(endpoint.body, shapes.Shape | shapes.Choice):
+        shapes.SHAPE.set(endpoint.body)
     key = request.headers.get(HEADER)
     if key is None or not endpoint.repeatable:
         return await handler(request)

@@ -82,7 +82,9 @@ def _operation(endpoint: Endpoint) -> Json:
     if endpoint.role is not Role.ANYBODY or endpoint.secured:
         operation["security"] = [{"token": []}]
     if endpoint.body is not None:
-        content = {endpoint.media: {"schema": endpoint.body}}
+        content = {
+            endpoint.media: {"schema": endpoint.body if isinstance(endpoint.body, dict) else endpoint.body.schema}
+        }
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 

@@ -18,8 +18,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from control.api import body, views
+from control.api.body import MOST
 from control.api.problems import Problem, invalid
-from control.api.reads import MOST, answer, context
+from control.api.reads import answer, context
 from control.badge import badge
 from control.progress import ALL
 from rollout.core.burnup import Forecast, NoForecast

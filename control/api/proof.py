@@ -22,23 +22,32 @@ TOLERANCE: Final = 1.1
 """So far above what it has served lately legacy may come without a warning: rates waver."""
 
 
-def consequences(found: Context, scope: Scope, change: Change) -> Json:
+def consequences(found: Context, change: Change) -> Json:
     """Of a rollback that has just taken force."""
-    return {"skipped": list(_skipped(found, scope, change)), "legacy": _legacy(found, change)}
+    return {"skipped": list(_skipped(found, change)), "legacy": _legacy(found, change)}
 
 
-def _skipped(found: Context, scope: Scope, change: Change) -> Iterator[Json]:
-    """The routes of the scope that it does not move, each with the reason."""
-    if change.already:
+def _skipped(found: Context, change: Change) -> Iterator[Json]:
+    """The routes of its scopes that it does not move, each with the reason."""
+    given = given_by(change)
+    if change.already or not given:
         return
     moved = {route.name for route in change.routes}
-    holding = [order for order in found.live.orders if _holds(order) and order != change.order]
+    holding = [order for order in found.live.orders if _holds(order) and order not in given]
     named = {order.scope.name: order for order in holding if order.scope.reach is Reach.ROUTE}
     wide = [order for order in holding if order.scope.reach is not Reach.ROUTE]
-    for route in covered(found.live.table, scope):
-        if route.name not in moved:
+    for route in found.live.table.routes:
+        if route.name not in moved and any(order.scope.covers(route) for order in given):
+            if (easing := given[0].easing) is not None and route.new and route.weight:
+                yield {"name": route.name, "why": f"it has less than the others; it is at 0 in {easing.over:g} s"}
+                continue
             held = next((order for order in wide if order.scope.covers(route)), named.get(route.name))
             yield {"name": route.name, "why": _why(route, held)}
+
+
+def given_by(change: Change) -> tuple[Order, ...]:
+    """The orders of a change that gave some."""
+    return () if change.order is None else (change.order, *change.more)
 
 
 def _holds(order: Order) -> bool:

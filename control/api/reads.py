@@ -10,21 +10,20 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control.api import body, proof, views
+from control.api import body, proof, shapes, views
+from control.api.body import FARTHEST, MOST
 from control.api.context import CONTEXT, Context
 from control.api.problems import Problem, invalid
 from control.api.served import served
 from control.metrics import CONTENT_TYPE
 from router.answers import Refusal
 from router.core.explain import Asked, explain
-from router.core.orders import Kind, Order
+from router.core.orders import Order
 from router.live import Revision
 from router.ports import Problems
 
 MAX_YAML: Final = 16 * 1024 * 1024
 PAGE: Final = 50
-MOST: Final = 500
-FARTHEST: Final = 1_000_000
 LOOKED_BACK: Final = 5000
 """Revisions among which those of one route are looked for."""
 
@@ -297,23 +296,12 @@ async def check(request: web.Request) -> web.Response:
     return answer({"ok": True, "routes": len(found.table.routes), "notes": list(found.notes)})
 
 
-_SAYS: Final = {Kind.WEIGHT: "weight", Kind.CAP: "cap", Kind.PIN: "side"}
-"""What an order of a kind says beside its scope."""
-
-
 async def preview(request: web.Request) -> web.Response:
     """`{"kind": "weight", "scope": {...}, "weight": 25}`: what would it change, and against which rules?"""
-    asked = await body.read_object(request, ("kind", "scope", *_SAYS.values()))
-    kind = body.kind(asked)
-    own = _SAYS.get(kind)
-    body.known_keys(asked, ("kind", "scope") if own is None else ("kind", "scope", own))
+    asked = await shapes.said(request)
     found = context(request)
-    said = await found.live.preview(
-        kind,
-        body.scope(asked),
-        share=None if own is None or own == "side" else body.share(asked, own),
-        side=body.side(asked) if own == "side" else None,
-    )
+    share = asked.get("weight", asked.get("cap"))
+    said = await found.live.preview(asked["kind"], asked["scope"], share=share, side=asked.get("side"))
     if isinstance(said, Refusal):
         raise Problem.of(said)
     traffic = any(found.traffic.recent().values())

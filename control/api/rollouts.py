@@ -21,8 +21,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from control.api import body, views
+from control.api.body import MOST
 from control.api.problems import Problem, invalid
-from control.api.reads import MOST, answer, context
+from control.api.reads import answer, context
 from control.rollouts.service import Outcome, Rollouts
 from rollout.core.advance import step_name
 from rollout.core.judge import current

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from control.api.body import MAX_NAME, MAX_REASON
-from control.api.reads import FARTHEST, MOST
-from router.core.orders import Kind, Reach
-from router.core.safety import Rule
-from router.wishes import REMOVAL
+from control.api.body import FARTHEST, MAX_NAME, MOST, UNSEEN
+from router.core.orders import Reach
 
 Json = dict[str, Any]
 
@@ -44,7 +41,7 @@ def line(most: int) -> Json:
         "type": "string",
         "minLength": 1,
         "maxLength": most,
-        "pattern": r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$",
+        "pattern": rf"^[^\s{UNSEEN}]([^{UNSEEN}]*[^\s{UNSEEN}])?$",
     }
 
 
@@ -83,18 +80,17 @@ HEADER: Final = Parameter(
 )
 CLIENT: Final = Parameter("client", "the client's address", {"type": "string", "pattern": r"^[0-9A-Fa-f.:]{0,45}$"})
 
-# -- bodies ------------------------------------------------------------------------------------------------------------
-
-_NAMED: Final = line(MAX_NAME)
-_REASON: Final = line(MAX_REASON)
+# -- scopes ------------------------------------------------------------------------------------------------------------
 
 
-def _one(*names: str) -> Json:
+def scoped(*names: str) -> Json:
+    """An object that names one thing."""
+    named = line(MAX_NAME)
     return {
         "oneOf": [
             {
                 "type": "object",
-                "properties": {name: {"const": True} if name == Reach.ALL else _NAMED},
+                "properties": {name: {"const": True} if name == Reach.ALL else named},
                 "required": [name],
                 "additionalProperties": False,
             }
@@ -103,47 +99,7 @@ def _one(*names: str) -> Json:
     }
 
 
-ANY_SCOPE: Final = _one("route", "group", "site", "all")
-SHARED_SCOPE: Final = _one("route", "group", "all")
-_OVERRIDE: Final = maybe(many({"enum": [*(rule.value for rule in Rule), REMOVAL]}))
-
-
-def _body(required: Json, **more: Json) -> Json:
-    return answer(required, **more) | {"additionalProperties": False}
-
-
-def _order(required: Json) -> Json:
-    """An order: it may end by itself or unless somebody confirms it, but not both."""
-    body = _body(required | {"reason": _REASON}, override=_OVERRIDE)
-    body["properties"] |= {"for": maybe(SPAN), "confirm_within": maybe(SPAN)}
-    both = {"for": TEXT, "confirm_within": TEXT}
-    return body | {"not": {"properties": both, "required": list(both)}}
-
-
-WEIGHT: Final = _order({"weight": PERCENT})
-WEIGHTS: Final = _order({"scope": SHARED_SCOPE, "weight": PERCENT})
-PIN: Final = _order({"scope": SHARED_SCOPE, "side": {"enum": ["legacy", "new"]}})
-CAP: Final = _order({"scope": SHARED_SCOPE, "cap": PERCENT})
-FREEZE: Final = _order({"scope": SHARED_SCOPE})
-DRAIN: Final = _order({"scope": _one("site")})
-ROLLBACK: Final = _body({"scope": ANY_SCOPE, "reason": _REASON}, override=_OVERRIDE, **{"for": maybe(SPAN)})
-
-
-def _preview(*kinds: Kind, **own: Json) -> Json:
-    return _body({"kind": {"enum": [kind.value for kind in kinds]}, "scope": ANY_SCOPE} | own)
-
-
-PREVIEW: Final[Json] = {
-    "oneOf": [
-        _preview(Kind.WEIGHT, weight=PERCENT),
-        _preview(Kind.CAP, cap=PERCENT),
-        _preview(Kind.PIN, side={"enum": ["legacy", "new"]}),
-        _preview(Kind.ROLLBACK, Kind.FREEZE, Kind.DRAIN),
-    ]
-}
-RESUME: Final = _body({"reason": _REASON}, weight=PERCENT, override=_OVERRIDE)
-CONFIRM: Final = _body({}, reason=maybe(_REASON))
-RESTORE: Final = _body({"reason": _REASON}, override=_OVERRIDE)
+SHARED_SCOPE: Final = scoped("route", "group", "all")
 
 # -- answers -----------------------------------------------------------------------------------------------------------
 

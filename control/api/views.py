@@ -48,6 +48,8 @@ def order_view(order: Order) -> Json:
             view |= {"cap": percent(order.share)}
         case Kind.PIN:
             view |= {"side": order.side.label}
+    if (easing := order.easing) is not None:
+        view["easing"] = {"leaves": percent(order.share), "began": easing.began, "ends": easing.ends}
     if order.expires is not None:
         view |= {"expires": order.expires, "provisional": order.provisional}
     if order.before:
@@ -59,7 +61,8 @@ def order_text(order: Order) -> str:
     """`rollback group=catalog`, `weight 25 % route=product`, `pin legacy all`."""
     share = f" {write_percent(order.share)} %" if order.kind in {Kind.WEIGHT, Kind.CAP} else ""
     side = f" {order.side.label}" if order.kind is Kind.PIN else ""
-    return f"{order.kind}{share}{side} {order.scope}"
+    steps = "" if order.easing is None else f", on its way: at most {write_percent(order.share)} % is left"
+    return f"{order.kind}{share}{side} {order.scope}{steps}"
 
 
 def violation_view(violation: Violation, lines: Mapping[str, int]) -> Json:
@@ -80,6 +83,7 @@ def scope_view(scope: Scope) -> Json:
 def change_view(change: Change) -> Json:
     return {
         "order": None if change.order is None else order_view(change.order),
+        "orders": [] if change.order is None else [order_view(each) for each in (change.order, *change.more)],
         "already": change.already,
         "revision": change.revision,
         "confirmed": change.confirmed,

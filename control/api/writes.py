@@ -10,21 +10,20 @@ is answered 409 with every violation: its rule, its route and line, and what wou
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any
 
 from aiohttp import web
 
-from control.api import body, proof, views
-from control.api.problems import Problem, invalid
+from control.api import body, proof, shapes, views
+from control.api.problems import Problem
 from control.api.reads import answer, context
+from control.api.shapes import Said
 from control.api.trace import REVISION
 from router.answers import Change, Refusal
 from router.core.orders import Kind, Reach, Scope
 
-_USUAL: Final = ("reason", "for", "confirm_within", "override")
 
-
-def _checked(request: web.Request, outcome: Change | Refusal) -> Change:
+def checked(request: web.Request, outcome: Change | Refusal) -> Change:
     if isinstance(outcome, Change):
         if not outcome.already:
             REVISION.set(outcome.revision)
@@ -38,78 +37,64 @@ def _checked(request: web.Request, outcome: Change | Refusal) -> Change:
 
 
 def _outcome(request: web.Request, outcome: Change | Refusal) -> web.Response:
-    return answer(views.change_view(_checked(request, outcome)))
+    return answer(views.change_view(checked(request, outcome)))
 
 
-# -- weights -----------------------------------------------------------------------------------------------------------
+# -- orders ------------------------------------------------------------------------------------------------------------
 
 
 async def weight(request: web.Request) -> web.Response:
     """`{"weight": 25, "reason": "...", "for": "2h"}` for the route, or the glob, in the path."""
-    found = await body.read_object(request, ("weight", *_USUAL))
-    return await _give(request, found, Kind.WEIGHT, Scope(Reach.ROUTE, request.match_info["name"]), "weight")
+    found = await shapes.said(request)
+    return await _give(request, found, Kind.WEIGHT, Scope(Reach.ROUTE, request.match_info["name"]))
 
 
 async def weights(request: web.Request) -> web.Response:
     """`{"scope": {"group": "catalog"}, "weight": 25, "reason": "..."}`: many routes in one step."""
-    found = await body.read_object(request, ("scope", "weight", *_USUAL))
-    scope = body.scope(found)
-    if scope.reach is Reach.SITE:
-        raise invalid("scope.site", "a site has no weight", "name a route or a group; sites are weighed in routes.yaml")
-    return await _give(request, found, Kind.WEIGHT, scope, "weight")
-
-
-# -- the other orders --------------------------------------------------------------------------------------------------
+    found = await shapes.said(request)
+    return await _give(request, found, Kind.WEIGHT, found["scope"])
 
 
 async def pin(request: web.Request) -> web.Response:
     """`{"scope": {...}, "side": "legacy" | "new", "reason": "..."}`: one side, whatever weights say."""
-    found = await body.read_object(request, ("scope", "side", *_USUAL))
-    return await _give(request, found, Kind.PIN, _no_site(found))
+    found = await shapes.said(request)
+    return await _give(request, found, Kind.PIN, found["scope"])
 
 
 async def cap(request: web.Request) -> web.Response:
     """`{"scope": {...}, "cap": 30, "reason": "..."}`: a ceiling for the share of each route in the scope."""
-    found = await body.read_object(request, ("scope", "cap", *_USUAL))
-    return await _give(request, found, Kind.CAP, _no_site(found), "cap")
+    found = await shapes.said(request)
+    return await _give(request, found, Kind.CAP, found["scope"])
 
 
 async def freeze(request: web.Request) -> web.Response:
     """`{"scope": {...}, "reason": "..."}`: no share in the scope may rise."""
-    found = await body.read_object(request, ("scope", *_USUAL))
-    return await _give(request, found, Kind.FREEZE, _no_site(found))
+    found = await shapes.said(request)
+    return await _give(request, found, Kind.FREEZE, found["scope"])
 
 
 async def drain(request: web.Request) -> web.Response:
     """`{"scope": {"site": "..."}, "reason": "..."}`: what would go to the site is drawn among the others."""
-    found = await body.read_object(request, ("scope", *_USUAL))
-    scope = body.scope(found)
-    if scope.reach is not Reach.SITE:
-        raise invalid("scope", "only a site can be drained", 'write {"site": "..."}, or roll the routes back')
-    return await _give(request, found, Kind.DRAIN, scope)
+    found = await shapes.said(request)
+    return await _give(request, found, Kind.DRAIN, found["scope"])
 
 
-def _no_site(found: body.Json) -> Scope:
-    scope = body.scope(found)
-    if scope.reach is Reach.SITE:
-        raise invalid("scope.site", "a site has no share of its own", "drain it, or roll it back")
-    return scope
+async def off(request: web.Request) -> web.Response:
+    """`{"scope": {"site": "..."}, "reason": "..."}`: the same as a drain, and tunnels to the site are cut at once."""
+    found = await shapes.said(request)
+    return await _give(request, found, Kind.OFF, found["scope"])
 
 
-async def _give(
-    request: web.Request, found: body.Json, kind: Kind, scope: Scope, percent: str | None = None
-) -> web.Response:
-    """`percent`: the field with the order's share."""
-    lasts, trial = body.ends(found)
+async def _give(request: web.Request, found: Said, kind: Kind, scope: Scope) -> web.Response:
     outcome = await context(request).live.give(
         kind,
         scope,
-        share=None if percent is None else body.share(found, percent),
-        side=body.side(found) if kind is Kind.PIN else None,
-        lasts=lasts,
-        trial=trial,
-        override=body.override(found),
-        reason=body.reason(found),
+        share=found.get("weight", found.get("cap")),
+        side=found.get("side"),
+        lasts=found["for"],
+        trial=found["confirm_within"],
+        override=found["override"],
+        reason=found["reason"],
         actor=body.actor(request),
         expected=body.expected_revision(request),
     )
@@ -117,24 +102,26 @@ async def _give(
 
 
 async def rollback(request: web.Request) -> web.Response:
-    """`{"scope": {"route" | "group" | "site": "..."} | {"all": true}, "reason": "..."}`.
+    """`{"scope": {"route" | "group" | "site": "..."} | {"all": true}, "reason": "...", "over": "20s"}`.
 
-    The answer also says which routes of the scope were skipped and why, and what comes back to legacy.
+    Instead of `scope`: `scopes`, several of them as one change; `last`, what the newest change raised; `since`, what
+    was raised within a time.  The answer also says which routes were skipped and why, and what comes back to legacy.
     """
-    found = await body.read_object(request, ("scope", "reason", "for", "override"))
-    asked = context(request)
-    scope = body.scope(found)
-    outcome = await asked.live.give(
-        Kind.ROLLBACK,
-        scope,
-        lasts=body.seconds(found, "for"),
-        override=body.override(found),
-        reason=body.reason(found),
-        actor=body.actor(request),
-        expected=body.expected_revision(request),
-    )
-    change = _checked(request, outcome)
-    return answer(views.change_view(change) | proof.consequences(asked, scope, change))
+    found, asked = await shapes.said(request), context(request)
+    usual: Any = {
+        "lasts": found["for"],
+        "over": found["over"],
+        "override": found["override"],
+        "reason": found["reason"],
+        "actor": body.actor(request),
+        "expected": body.expected_revision(request),
+    }
+    if "scope" in found or "scopes" in found:
+        outcome = await asked.live.rollback(*(found.get("scopes") or (found["scope"],)), **usual)
+    else:
+        outcome = await asked.live.rollback_raised(found.get("since"), **usual)
+    change = checked(request, outcome)
+    return answer(views.change_view(change) | proof.consequences(asked, change))
 
 
 # -- what was ordered --------------------------------------------------------------------------------------------------
@@ -142,13 +129,13 @@ async def rollback(request: web.Request) -> web.Response:
 
 async def resume(request: web.Request) -> web.Response:
     """`{"reason": "...", "weight": 5}`: lifts the order; with a weight, that one takes its place in the same step."""
-    found = await body.read_object(request, ("reason", "weight", "override"))
+    found = await shapes.said(request)
     outcome = await context(request).live.resume(
         request.match_info["id"],
-        reason=body.reason(found),
+        reason=found["reason"],
         actor=body.actor(request),
-        share=body.share(found) if "weight" in found else None,
-        override=body.override(found),
+        share=found["weight"],
+        override=found["override"],
         expected=body.expected_revision(request),
     )
     return _outcome(request, outcome)
@@ -156,22 +143,22 @@ async def resume(request: web.Request) -> web.Response:
 
 async def confirm(request: web.Request) -> web.Response:
     """`{"reason": "..."}` (it may be missing): a trial has passed.  The id `file` is the routes.yaml in force."""
-    found = await body.read_object(request, ("reason",))
+    found = await shapes.said(request)
     body.check_revision(request, context(request).live.revision)
     outcome = await context(request).live.confirm(
-        request.match_info["id"], reason=body.remark(found), actor=body.actor(request)
+        request.match_info["id"], reason=found["reason"], actor=body.actor(request)
     )
     return _outcome(request, outcome)
 
 
 async def restore(request: web.Request) -> web.Response:
     """`{"reason": "..."}`: what was in force with a revision takes force again, as a new one."""
-    found = await body.read_object(request, ("reason", "override"))
+    found = await shapes.said(request)
     outcome = await context(request).live.restore(
         body.whole(request.match_info["number"], "number"),
-        reason=body.reason(found),
+        reason=found["reason"],
         actor=body.actor(request),
-        override=body.override(found),
+        override=found["override"],
         expected=body.expected_revision(request),
     )
     return _outcome(request, outcome)
