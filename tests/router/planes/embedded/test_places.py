@@ -358,8 +358,9 @@ def test_a_tunnel_has_its_time_when_its_site_is_drained_and_none_when_it_is_swit
     make_stage: MakeStage, kind: Kind, cut: bool
 ) -> None:
     """Nothing new goes there in either case."""
-    declared = replace(places(), sites={"a": Site("a", 100), "b": Site("b", 0)})
+    declared = places()
     stage = make_stage(declared)
+    stage.adopt(declared, drain("b"))
     client = tunnel_to_a(stage)
     stage.adopt(declared, replace(drain("a"), kind=kind))
     stage.settle()
