@@ -12,6 +12,7 @@ import codecs
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -193,7 +194,7 @@ def _run(words: tuple[str, ...], admin: Admin) -> None:
     cooked[3] |= termios.ICANON | termios.ECHO | termios.ISIG
     termios.tcsetattr(sys.stdin, termios.TCSADRAIN, cooked)
     try:
-        print(f"$ strangler {' '.join(words)}", flush=True)
+        print(f"$ strangler {shlex.join(words)}", flush=True)
         command, *rest = words
         program = [sys.executable, "-m", "control", command, "--admin", admin.url]
         done = subprocess.run([*program, *rest], check=False)  # noqa: S603 - ourselves, and no shell in between
