@@ -120,8 +120,11 @@ function* places(status) {
       h("a", { href: "#/sites" }, "Sites"),
     );
   }
-  for (const change of status.places?.changes || []) {
-    yield need(`change-${change.text}`, "warn", `${plural(change.count, "route")} elsewhere than ordered`, change.text, h("a", { href: "#/sites" }, "Sites"));
+  const changes = status.places?.changes || [];
+  if (changes.length) {
+    const routes = changes.reduce((sum, change) => sum + change.count, 0);
+    const more = changes.length > 1 ? `, and ${plural(changes.length - 1, "more of that kind", "more of that kind")}` : "";
+    yield need("changes", "warn", `${plural(routes, "route")} elsewhere than ordered`, changes[0].text + more, h("a", { href: "#/sites" }, "Sites"));
   }
 }
 
@@ -149,7 +152,7 @@ function* orders(status) {
     } else if (["freeze", "drain", "off"].includes(order.kind) || left < SOON) {
       yield need(
         order.id,
-        left < 0 ? "warn" : "note",
+        left < 0 ? "warn" : "mild",
         [badge("", order.id), ` ${order.text}`],
         `${who}, ${when}`,
         action("operator", "Resume …", () => resumeOrder(order)),
@@ -175,14 +178,14 @@ function* stuck(progress) {
     const what = each.route ? routeLink(each.route) : [`${each.kind} `, scopeLink(each.scope)];
     yield need(
       `stuck-${each.route}-${each.order}`,
-      "note",
+      "mild",
       ["Stuck: ", what],
       `${each.why.replaceAll("-", " ")} at ${percent(each.share)} for ${plural(each.days, "day")}` +
         (each.order ? ` (${each.order})` : ""),
     );
   }
   const more = progress.stuck.length - 8 + progress.more_stuck;
-  if (more > 0) yield need("stuck-more", "note", `and ${plural(more, "more stuck route")}`, "");
+  if (more > 0) yield need("stuck-more", "mild", `and ${plural(more, "more stuck route")}`, "");
 }
 
 // -- how it stands ----------------------------------------------------------------------------------------------------

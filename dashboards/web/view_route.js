@@ -12,10 +12,12 @@ import { shadowing } from "./shadow_parts.js";
 import { changed, now, state } from "./store.js";
 
 const AGAIN = 10_000;
+const LOG_PAGES = 6;
+const QUIET = new Set(["rollout.waiting", "rollout.step"]);
 
 export function routeView(place) {
   const route = place.argument;
-  const seen = { hour: null, past: null, rollout: undefined, shadow: undefined, trouble: "" };
+  const seen = { hour: null, past: null, log: [], rollout: undefined, shadow: undefined, trouble: "" };
   let revision = 0;
   const ask = async () => {
     if (document.hidden || !state.byName.has(route)) return;
@@ -28,7 +30,9 @@ export function routeView(place) {
   };
   const history = async () => {
     revision = state.status.revision;
-    seen.past = (await get(`/api/v1/revisions?limit=30&route=${encoded(route)}`)).revisions;
+    const [past, log] = await Promise.all([get(`/api/v1/revisions?limit=30&route=${encoded(route)}`), rolloutLog(route)]);
+    seen.past = past.revisions;
+    seen.log = log;
     changed();
   };
   const stopRates = watchRates();
@@ -59,6 +63,20 @@ export function routeView(place) {
       stopRates();
     },
   };
+}
+
+// What rollouts said about the route; the newest of it.
+async function rolloutLog(route) {
+  const found = [];
+  let after = 0;
+  for (let page = 0; page < LOG_PAGES; page += 1) {
+    const said = await optional(`/api/v1/rollouts/log?limit=500&route=${encoded(route)}${after ? `&after=${after}` : ""}`);
+    if (!said.lines) break;
+    found.push(...said.lines.filter((line) => !QUIET.has(line.kind)));
+    if (said.lines.length < 500) break;
+    after = said.lines.at(-1).number;
+  }
+  return found.slice(-40).reverse();
 }
 
 // What may not be there: null then.
@@ -186,32 +204,43 @@ function plots(seen) {
 
 function timeline(route, seen) {
   if (!seen.past) return section("History", missing(seen.trouble || "Asking …"));
-  if (!seen.past.length) return section("History", missing("No revision that is kept has changed this route."));
-  return section(
-    "History",
+  const entries = [
+    ...seen.past.map((revision) => ({ at: revision.at, key: `r${revision.revision}`, tree: () => revised(route, revision) })),
+    ...seen.log.map((line) => ({ at: line.at, key: `l${line.number}`, tree: () => judged(line) })),
+  ].sort((a, b) => b.at - a.at);
+  if (!entries.length) return section("History", missing("No revision that is kept has changed this route."));
+  return section("History", h("ol", { class: "timeline" }, entries.map((entry) => ({ ...entry.tree(), key: entry.key }))));
+}
+
+function revised(route, revision) {
+  const own = revision.routes?.find((each) => each.name === route);
+  return h(
+    "li",
+    { class: (own?.after ?? 0) > (own?.before ?? 0) ? "up" : "down" },
+    h("time", { title: moment(revision.at) }, ago(revision.at, now())),
     h(
-      "ol",
-      { class: "timeline" },
-      seen.past.map((revision) => {
-        const own = revision.routes?.find((each) => each.name === route);
-        const kind = (own?.after ?? 0) > (own?.before ?? 0) ? "up" : "down";
-        return h(
-          "li",
-          { key: revision.revision, class: kind },
-          h("time", { title: moment(revision.at) }, ago(revision.at, now())),
-          h(
-            "span",
-            { class: "what" },
-            own ? h("b", {}, `${percent(own.before)} → ${percent(own.after)}`) : null,
-            " ",
-            h("a", { href: `#/audit/${revision.revision}` }, `revision ${revision.revision}`),
-            revision.order ? ` · ${revision.order}` : "",
-            ` · ${revision.actor}`,
-          ),
-          h("span", { class: "why" }, revision.reason ? `“${revision.reason}”` : revision.source),
-        );
-      }),
+      "span",
+      { class: "what" },
+      own ? h("b", {}, `${percent(own.before)} → ${percent(own.after)}`) : null,
+      " ",
+      h("a", { href: `#/audit/${revision.revision}` }, `revision ${revision.revision}`),
+      revision.order ? ` · ${revision.order}` : "",
+      ` · ${revision.actor}`,
     ),
+    h("span", { class: "why" }, revision.reason ? `“${revision.reason}”` : revision.source),
+  );
+}
+
+// A verdict, or what else a rollout had to say.
+function judged(line) {
+  const { verdict, reason, actor, why } = line.body;
+  const said = [verdict?.sentence, typeof verdict === "string" ? verdict : "", why, actor && `by ${actor}`, reason && `“${reason}”`];
+  return h(
+    "li",
+    { class: "said" },
+    h("time", { title: moment(line.at) }, ago(line.at, now())),
+    h("span", { class: "what" }, badge(line.kind.includes("roll") && line.kind.endsWith("back") ? "bad" : "", line.kind.replace("rollout.", "").replaceAll("_", " ")), " rollout"),
+    h("span", { class: "why" }, said.filter(Boolean).join(" · ")),
   );
 }
 

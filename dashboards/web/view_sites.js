@@ -36,28 +36,38 @@ export function sitesView() {
 
 function content(found) {
   return [
-    found.changes.length
-      ? section(
-          "What health changes",
-          h(
-            "ul",
-            { class: "needs" },
-            found.changes.map((change) =>
-              h(
-                "li",
-                { key: change.text, class: "need warn" },
-                h("span", { class: "what" }, plural(change.count, "route")),
-                h("span", { class: "why" }, change.text, " ", change.routes.slice(0, 6).map((route) => [routeLink(route), " "])),
-              ),
-            ),
-          ),
-        )
-      : null,
     found.sites.length
       ? h("div", { class: "cards" }, found.sites.map(siteCard))
       : missing("No upstream lives in several places: routes.yaml names endpoints without sites."),
+    changes(found.changes),
     found.endpoints.length ? section("Endpoints without a site", targets(found.endpoints)) : null,
   ];
+}
+
+// Where health, capacity or an order about a site makes requests go elsewhere than the shares say.
+function changes(found) {
+  if (!found.length) return null;
+  return section(
+    "What goes elsewhere",
+    h(
+      "ul",
+      { class: "needs" },
+      found.map((change) =>
+        h(
+          "li",
+          { key: change.text, class: "need warn" },
+          h("span", { class: "what" }, plural(change.count, "route")),
+          h(
+            "span",
+            { class: "why" },
+            `${change.text}: `,
+            change.routes.slice(0, 3).map((route) => [routeLink(route), "  "]),
+            change.count > 3 ? `and ${plural(change.count - 3, "more", "more")}` : "",
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function siteCard(site) {

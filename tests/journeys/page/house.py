@@ -43,7 +43,7 @@ def routes_yaml(ports: dict[str, int], count: int) -> str:
         "  platform:",
         "    sites:",
         f"      k8s-pangyo: ['http://127.0.0.1:{ports['new']}']",
-        f"      k8s-pyeongchon: ['http://127.0.0.1:{ports['new']}']",
+        f"      k8s-pyeongchon: ['http://127.0.0.1:{ports['new-too']}']",
         "legacy: monolith",
         "defaults: {subject: [header:X-User-Id, client-ip]}",
         "safety: {max_step: 60}",
@@ -93,10 +93,11 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def services() -> Iterator[dict[str, int]]:
-    """The ports of `legacy` and `new`; new is quicker and fails a little."""
+    """The ports of `legacy`, and of `new` at two sites; new is quicker and fails a little."""
     kinds = {
         "legacy": type("Legacy", (Service,), {"wait": 0.006}),
         "new": type("New", (Service,), {"wait": 0.003, "failing": 0.02}),
+        "new-too": type("NewToo", (Service,), {"wait": 0.003}),
     }
     servers = {name: _Server(("127.0.0.1", 0), kind) for name, kind in kinds.items()}
     threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers.values()]

@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.journeys.page.conftest import Opener
 from tests.journeys.page.house import loaded
@@ -162,3 +162,43 @@ def test_a_request_is_explained_on_its_route(router: Router, open_page: Opener) 
     page.get_by_label("Headers, one a line").fill("X-User-Id: u-77")
     page.get_by_role("button", name="Explain").click()
     expect(page.get_by_text("header:x-user-id = u-77", exact=False).or_(page.get_by_text("= u-77"))).to_be_visible()
+
+
+def test_a_rollout_is_started_and_ended_where_its_evidence_stands(router: Router, open_page: Opener) -> None:
+    """On the route's page: its steps, who began it and why; an abort brings back the share that it began with."""
+    page = open_page(router, "route/cart")
+    evidence = page.get_by_role("region", name="Evidence")
+    evidence.get_by_role("button", name="Start").click()
+    reason(page, "Start", "the team is ready")
+    page.get_by_role("button", name="Done").click()
+    expect(evidence.get_by_text("step 1 of 5")).to_be_visible()
+    expect(evidence.get_by_text("“the team is ready”")).to_be_visible()
+    page.get_by_role("link", name="Rollouts", exact=True).click()
+    card = page.get_by_role("region", name="Rollout of cart")
+    card.get_by_role("button", name="Abort …").click()
+    reason(page, "Abort", "not today after all")
+    page.get_by_role("button", name="Done").click()
+    page.get_by_role("button", name="Over").click()
+    expect(card.get_by_text("aborted", exact=True)).to_be_visible()
+
+
+def test_a_site_is_taken_out_of_traffic_and_put_back(router: Router, open_page: Opener) -> None:
+    """Drained, it says so and why; on again, it takes requests."""
+    page = open_page(router, "sites")
+    card = page.get_by_role("region", name="Site k8s-pangyo")
+    card.get_by_role("button", name="Drain …").click()
+    reason(page, "Drain", "kernel update")
+    page.get_by_role("button", name="Done").click()
+    expect(card.get_by_text("drained")).to_be_visible()
+    expect(card.get_by_text("kernel update")).to_be_visible()
+    card.get_by_role("button", name="On again …").click()
+    reason(page, "On again", "the update is done")
+    page.get_by_role("button", name="Done").click()
+    expect(card.get_by_text("up", exact=True).first).to_be_visible()
+    assert [] == ask(router, "GET", "/api/v1/orders")["orders"]
+
+
+def reason(page: Page, verb: str, text: str) -> None:
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(text)
+    dialog.get_by_role("button", name=verb, exact=True).click()
