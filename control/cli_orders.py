@@ -16,31 +16,30 @@ Json = dict[str, Any]
 
 def weight(args: argparse.Namespace, admin: Admin) -> int:
     scope, percent = weight_words(args.words, wide_scope(args))
-    return give(args, admin, "/api/v1/weights", {"scope": scope, "weight": percent})
+    return _give(args, admin, "/api/v1/weights", {"scope": scope, "weight": percent})
 
 
 def pin(args: argparse.Namespace, admin: Admin) -> int:
     scope, side = scope_words(args.words, wide_scope(args), "legacy|new")
     if side not in {"legacy", "new"}:
         raise argparse.ArgumentTypeError(f"{side!r} is no side; write legacy or new")
-    return give(args, admin, "/api/v1/pins", {"scope": scope, "side": side})
+    return _give(args, admin, "/api/v1/pins", {"scope": scope, "side": side})
 
 
 def cap(args: argparse.Namespace, admin: Admin) -> int:
     scope, percent = weight_words(args.words, wide_scope(args))
-    return give(args, admin, "/api/v1/caps", {"scope": scope, "cap": percent})
+    return _give(args, admin, "/api/v1/caps", {"scope": scope, "cap": percent})
 
 
 def freeze(args: argparse.Namespace, admin: Admin) -> int:
     scope = wide_scope(args) or {"route": args.route}
-    return give(args, admin, "/api/v1/freezes", {"scope": scope})
+    return _give(args, admin, "/api/v1/freezes", {"scope": scope})
 
 
-def give(args: argparse.Namespace, admin: Admin, path: str, body: Json, undo: str = "") -> int:
-    """`undo`: the way back, where it is not the usual one."""
+def _give(args: argparse.Namespace, admin: Admin, path: str, body: Json) -> int:
     found = admin.ask("POST", path, body | said(args))
     order = found["order"]
-    return changed(args, found, f"{order['id']}: {order['text']}", undo or render.undo(order))
+    return changed(args, found, f"{order['id']}: {order['text']}", render.undo(order))
 
 
 def said(args: argparse.Namespace) -> Json:

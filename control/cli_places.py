@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from control import render_places
 from control.cli_client import Admin, CannotAskError
-from control.cli_orders import give
+from control.cli_orders import said
 from control.cli_output import changed, show, style
 from control.cli_values import DONE, UNCONFIRMED
 
@@ -36,9 +36,12 @@ def off(args: argparse.Namespace, admin: Admin) -> int:
 
 
 def _closed(args: argparse.Namespace, admin: Admin, path: str) -> int:
-    code = give(args, admin, path, {"scope": {"site": args.site}}, f"strangler on {args.site} --reason '...'")
-    if code == DONE and not args.json:
+    found = admin.ask("POST", path, {"scope": {"site": args.site}} | said(args))
+    undo = f"strangler on {args.site} --reason '...'"
+    code = changed(args, found, f"{found['order']['id']}: {found['order']['text']}", undo if args.json else "")
+    if not args.json:
         _count_down(args, admin)
+        print(f"undo: {undo}")
     return code
 
 

@@ -32,17 +32,17 @@ def _skipped(found: Context, change: Change) -> Iterator[Json]:
     given = given_by(change)
     if change.already or not given:
         return
+    live = found.live
     moved = {route.name for route in change.routes}
-    holding = [order for order in found.live.orders if _holds(order) and order not in given]
+    left = {route.name for route, entry in zip(live.table.routes, live.state.routes, strict=True) if entry.share}
+    holding = [order for order in live.orders if _holds(order) and order not in given]
     named = {order.scope.name: order for order in holding if order.scope.reach is Reach.ROUTE}
     wide = [order for order in holding if order.scope.reach is not Reach.ROUTE]
-    for route in found.live.table.routes:
+    for route in live.table.routes:
         if route.name not in moved and any(order.scope.covers(route) for order in given):
-            if (easing := given[0].easing) is not None and route.new and route.weight:
-                yield {"name": route.name, "why": f"it has less than the others; it is at 0 in {easing.over:g} s"}
-                continue
             held = next((order for order in wide if order.scope.covers(route)), named.get(route.name))
-            yield {"name": route.name, "why": _why(route, held)}
+            later = "it comes down with a later step" if route.name in left else ""
+            yield {"name": route.name, "why": later or _why(route, held)}
 
 
 def given_by(change: Change) -> tuple[Order, ...]:
@@ -65,6 +65,8 @@ def _legacy(found: Context, change: Change) -> Json:
     """What legacy serves, what comes back to it, and the most it has served lately: requests a second."""
     rates = found.traffic.rates()
     moved = {route.name for route in change.routes if (route.after or 0) < (route.before or 0)}
+    slow = [order for order in given_by(change) if order.easing is not None]
+    moved |= {route.name for route in found.live.table.routes if any(order.scope.covers(route) for order in slow)}
     now = sum(rate.legacy for rate in rates.values())
     returning = sum(rates[name].new for name in moved if name in rates)
     peak = found.traffic.legacy_peak()
@@ -85,7 +87,7 @@ async def left_on_new(found: Context, scope: Scope) -> Json:
     requests sent to its endpoints are counted, since routes are not counted by place.
     """
     found.traffic.refresh()
-    left = _left_at_site(found, scope.name) if scope.reach is Reach.SITE else await _left(found, scope)
+    left = await (_left_at_site(found, scope.name) if scope.reach is Reach.SITE else _left(found, scope))
     return left | {"at": found.traffic.elapsed(), "tunnel_drain": found.live.table.limits.tunnel_drain}
 
 
@@ -100,7 +102,9 @@ async def _left(found: Context, scope: Scope) -> Json:
     return {"answered": answered, "in_flight": in_flight, "tunnels": tunnels}
 
 
-def _left_at_site(found: Context, site: str) -> Json:
+async def _left_at_site(found: Context, site: str) -> Json:
+    """In flight and tunnels are None where the workers do not say."""
+    left = await found.left_at_places()
     live = found.live
     keys = {
         f"{upstream.name} {endpoint}"
@@ -108,4 +112,9 @@ def _left_at_site(found: Context, site: str) -> Json:
         for endpoint in upstream.sites.get(site, ())
     }
     starts = [start for key, start in live.blocks.endpoints.items() if key in keys]
-    return {"answered": sum(map(found.traffic.endpoint_requests, starts)), "in_flight": None, "tunnels": None}
+    under_way = None if left is None else [left.get(key, (0, 0)) for key in keys]
+    return {
+        "answered": sum(map(found.traffic.endpoint_requests, starts)),
+        "in_flight": None if under_way is None else sum(each[0] for each in under_way),
+        "tunnels": None if under_way is None else sum(each[1] for each in under_way),
+    }

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control.api import body, proof, shapes, views
+from control.api import body, places_view, proof, shapes, views
 from control.api.body import FARTHEST, MOST
 from control.api.context import CONTEXT, Context
 from control.api.problems import Problem, invalid
 from control.api.served import served
 from control.metrics import CONTENT_TYPE
+from control.observer import Seen
 from router.answers import Refusal
 from router.core.explain import Asked, explain
 from router.core.orders import Order
@@ -89,7 +90,13 @@ async def status(request: web.Request) -> web.Response:
     """`?routes=false` leaves the routes out: for those who have them already."""
     found = context(request)
     routes = body.flag(request.query, "routes", otherwise=True)
-    return answer(views.status_view(found.live, found.traffic.rates(), routes=routes))
+    said = views.status_view(found.live, found.traffic.rates(), routes=routes)
+    return answer(said | {"places": places_view.summary(found.live, seen(found))})
+
+
+def seen(found: Context) -> list[Seen]:
+    """Every target that is watched."""
+    return [] if found.observer is None else list(found.observer.seen())
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -268,7 +275,7 @@ async def explained(request: web.Request) -> web.Response:
         raise invalid("method", f"{asked.method[:40]!r} is no method", "write one such as GET")
     found = context(request)
     live = found.live
-    said = explain(asked, live.table, live.state, live.orders, found.matcher())
+    said = explain(asked, live.table, live.state, live.orders, found.matcher(), live.observed)
     return answer({"revision": live.revision, **views.explanation_view(said)})
 
 

@@ -171,6 +171,41 @@ EXPLANATION: Final = {
     ]
 }
 """Of a request as it would go now, or of exchanges that are over."""
+_TARGET: Final = answer(
+    {
+        "upstream": TEXT,
+        "site": maybe(TEXT),
+        "endpoint": TEXT,
+        "address": maybe(TEXT),
+        "status": {"enum": ["unknown", "up", "down"]},
+        "level": PERCENT,
+        "since": NUMBER,
+        "why": maybe(TEXT),
+        "probed": TRUTH,
+        "held": TRUTH,
+        "back_at": maybe(NUMBER),
+        "came_up": COUNT,
+        "went_down": COUNT,
+    }
+)
+_SITE: Final = answer(
+    {
+        "name": TEXT,
+        "state": {"enum": ["up", "degraded", "down", "drain", "off", "rollback"]},
+        "order": maybe(TEXT),
+        "weight": COUNT,
+        "capacity": COUNT,
+        "up": COUNT,
+        "of": COUNT,
+        "exchanges": maybe(COUNT),
+        "tunnels": maybe(COUNT),
+        "upstreams": many(OBJECT),
+        "targets": many(_TARGET),
+    }
+)
+SITES: Final = answer({"revision": ORDINAL, "sites": many(_SITE), "endpoints": many(_TARGET), "changes": many(OBJECT)})
+CLOSED: Final = answer({"route": TEXT, "confirmed": TRUTH, "silent": many(COUNT)})
+GSLB: Final = answer({"site": TEXT, "state": TEXT})
 UNLISTED: Final = answer(
     {
         "requests": many(answer({"method": TEXT, "path": TEXT, "status": COUNT, "count": ORDINAL})),

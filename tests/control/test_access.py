@@ -85,7 +85,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 def concrete(path: str) -> str:
-    names = {"{name}": "product", "{id}": "R-1", "{file}": "login.js", "{number}": "1", "{other}": "1"}
+    names = {
+        "{name}": "product",
+        "{site}": "k8s-pangyo",
+        "{id}": "R-1",
+        "{file}": "login.js",
+        "{number}": "1",
+        "{other}": "1",
+    }
     for name, value in names.items():
         path = path.replace(name, value)
     return path
@@ -101,7 +108,7 @@ async def test_without_a_token_everything_but_health_and_the_way_in_is_refused(h
     if endpoint.path == "/":
         assert (303, "/login") == (answer.status, answer.headers["Location"])
     elif endpoint.role is Role.ANYBODY and not endpoint.secured:
-        page = {"/login", "/web/{file}"}
+        page = {"/login", "/web/{file}", "/gslb/{site}"}
         assert endpoint.path in {"/livez", "/readyz", "/-/livez", "/-/readyz", "/api/v1/openapi.json"} | page
         assert 200 == answer.status
     else:

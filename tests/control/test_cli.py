@@ -433,6 +433,7 @@ async def test_a_restore_names_the_rollbacks_that_stay(cli: Cli) -> None:
 
 @pytest.fixture
 def watched(stage: Stage, tmp_path: Path) -> Path:
+        (("off", "k8s-pangyo"), "off site=k8s-pangyo"),
     """The routes.yaml on disk; `loading` stands for the watcher."""
     path = tmp_path / "routes.yaml"
     path.write_text("# ours\n" + ROUTES)

@@ -55,6 +55,7 @@ STATUS: dict[str, Any] = {
     ],
     "traffic": {"requests_per_second": 12.04, "measured": 0.4, "unlisted_per_second": 0.0},
     "routes": [ROUTE],
+    "places": {"sites": [], "down": [], "changes": []},
 }
 
 
