@@ -358,12 +358,12 @@ def _add_rollback(commands: Commands) -> None:
     rollback = _command(commands, "rollback", "legacy, now, until somebody resumes")
     what = _scoped(rollback, site=True)
     what.add_argument("--last", action="store_true", help="what the newest change that raised a share was about")
-    what.add_argument("--since", type=values.seconds, metavar="60m", help="everything that was raised since then")
+    what.add_argument("--since", type=values.duration, metavar="60m", help="everything that was raised since then")
     rollback.add_argument(
         "--over",
         type=values.easing,
         metavar="20s",
-        help="for a legacy that is cold: down to 0 in a few steps (10m at most; Ctrl-C: the rest at once)",
+        help="for a legacy that is cold: control takes it down to 0 in steps (10m at most; Ctrl-C: the rest at once)",
     )
     rollback.add_argument(
         "--state",

@@ -3,8 +3,8 @@
 What is rolled back from where, what was skipped and why, every worker's word, what traffic says, whether legacy can
 bear it, and the command that undoes it.  When control does not answer the workers are told themselves.
 
-`--last` and `--since` find out what was raised; `--over` takes a legacy that is cold a few steps down to 0 with caps
-that are lifted at the end.  Whatever comes in between, the rollback itself follows.
+`--last` and `--since` are found out by control, and are one change; `--over` is carried out by control too, so this
+command may end in between.  It watches, and Ctrl-C brings the rest at once.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -22,19 +20,17 @@ from control import emergency
 from control import render_changes as render
 from control.cli_client import Admin, CannotAskError, NoAnswerError, RefusedError
 from control.cli_output import ending, show, style
-from control.terminal import percent
+from control.cli_values import FAILED
+from control.terminal import percent, span
 
-STEPS: Final = (0.75, 0.5, 0.25)
-"""Of the highest share, before 0."""
 PATIENCE: Final = 6.0
 """Seconds for one answer of a control that is alive: it waits two for the workers and one and a half for its store."""
 PROOF_SECONDS: Final = 2.0
 PROOF_EVERY: Final = 0.25
-AT_ONCE: Final = 40
-"""Routes that are rolled back one by one; for more a scope has to be named."""
-FIRST: Final = 1
-"""The revision in which everything began: within a time, it raised nothing."""
-_PAGE: Final = 100
+LOOK_SECONDS: Final = 0.2
+"""Between two looks at a rollback that is on its way."""
+LATE_SECONDS: Final = 10.0
+"""How long after its time a rollback in steps may come to its end, and control may be away meanwhile."""
 
 Json = dict[str, Any]
 
@@ -81,36 +77,112 @@ def _named(args: argparse.Namespace) -> Json:
 
 
 def _ordered(args: argparse.Namespace, admin: Admin) -> int:
-    scopes = [named] if (named := _named(args)) else _raised(args, admin)
-    eased = _Easing(args, admin, scopes).run() if args.over else None
-    body = {"reason": args.reason, "for": args.lasts, "override": args.override}
-    body = {name: value for name, value in body.items() if value}
-    done = []
-    for scope in scopes:
-        found = admin.ask("POST", "/api/v1/rollbacks", body | {"scope": scope})
-        done.append(found)
-        if not args.json:
-            show(args, found, render.rollback(found, style(), time.time()))
-    if eased is not None:
-        eased.clear()
-    found = done[0] if len(done) == 1 else _together(done)
-    proof = _proof(admin, [each["order"] for each in done])
-    undo = [render.undo(each["order"]) for each in done]
+    if args.over and args.site is not None:
+        raise argparse.ArgumentTypeError("a site has no share of its own: --over needs a route, a group or --all")
+    body = {"reason": args.reason, "for": args.lasts, "override": args.override, "over": args.over}
+    found = admin.ask("POST", "/api/v1/rollbacks", _what(args) | {name: said for name, said in body.items() if said})
+    if not args.json:
+        show(args, found, render.rollback(found, style(), time.time()))
+    if any("easing" in order for order in found["orders"]):
+        return _followed(args, admin, found)
+    return _proved(args, admin, found)
+
+
+def _what(args: argparse.Namespace) -> Json:
+    """What control shall roll back."""
+    if args.last:
+        return {"last": True}
+    return {"since": args.since} if args.since is not None else {"scope": _named(args)}
+
+
+def _proved(args: argparse.Namespace, admin: Admin, found: Json) -> int:
+    proof = _proof(admin, found["orders"])
+    undo = [render.undo(order) for order in found["orders"]]
     lines = [*render.proof(found, proof, style()), *(f"undo: {command}" for command in undo)]
+    if len(undo) > 1:
+        lines.append(f"or all of it: strangler restore {found['revision'] - 1} --reason '...'")
     show(args, found | {"proof": proof, "undo": undo[0] if len(undo) == 1 else undo}, lines)
-    return ending(*done)
+    return ending(found)
 
 
-def _together(done: list[Json]) -> Json:
-    """Several rollbacks as one answer."""
-    legacy = done[-1]["legacy"]
-    returning = round(sum(each["legacy"]["returning"] for each in done), 2)
-    above = any(each["legacy"]["above_highest"] for each in done)
-    return {
-        "rollbacks": done,
-        "confirmed": all(each["confirmed"] for each in done),
-        "legacy": legacy | {"returning": returning, "above_highest": above},
-    }
+# -- in steps ----------------------------------------------------------------------------------------------------------
+
+
+def _followed(args: argparse.Namespace, admin: Admin, found: Json) -> int:
+    """Watches control bring it down; whatever happens here, it goes on, and Ctrl-C makes it quick."""
+    try:
+        end = _watched(args, admin, found)
+    except KeyboardInterrupt:
+        _say(args, "interrupted: everything at once")
+        return _at_once(args, admin, found)
+    except CannotAskError as error:
+        _say(args, f"{error}: everything at once")
+        return _at_once(args, admin, found)
+    if end is None:
+        print("strangler: somebody has lifted it meanwhile; see strangler history", file=sys.stderr)
+        return FAILED
+    return _proved(args, admin, found | end)
+
+
+def _at_once(args: argparse.Namespace, admin: Admin, found: Json) -> int:
+    """The rest of what is on its way, through control or past it."""
+    scopes = [order["scope"] for order in found["orders"]]
+    try:
+        now = admin.ask("POST", "/api/v1/rollbacks", {"scopes": scopes, "reason": args.reason})
+    except NoAnswerError as error:
+        return max(emergency.rollback(args, scope, str(error)) for scope in scopes)
+    if not args.json:
+        show(args, now, render.rollback(now, style(), time.time()))
+    return _proved(args, admin, now)
+
+
+def _watched(args: argparse.Namespace, admin: Admin, found: Json) -> Json | None:
+    """Tells each step; what the workers say in the end, None when somebody has lifted it."""
+    ids = {order["id"] for order in found["orders"]}
+    ends = max(order["easing"]["ends"] for order in found["orders"] if "easing" in order)
+    told, heard = "", time.monotonic()
+    while True:
+        try:
+            mine = [order for order in admin.get("/api/v1/orders")["orders"] if order["id"] in ids]
+            heard = time.monotonic()
+        except NoAnswerError:
+            if time.monotonic() - heard > LATE_SECONDS:
+                raise
+            mine = None
+        if mine is not None:
+            left = [order["easing"]["leaves"] for order in mine if "easing" in order]
+            if len(mine) < len(ids):
+                return None
+            if not left:
+                return _came_down(args, admin)
+            if (line := f"at most {percent(max(left))} is left") != told:
+                told = line
+                _say(args, f"  {line}, 0 in {span(ends - time.time())}")
+        if time.time() > ends + LATE_SECONDS:
+            raise CannotAskError(f"it has not come down {LATE_SECONDS:g} s after its time")
+        time.sleep(LOOK_SECONDS)
+
+
+def _came_down(args: argparse.Namespace, admin: Admin) -> Json:
+    """The end, with every worker's word."""
+    deadline = time.monotonic() + PROOF_SECONDS
+    while True:
+        status = admin.get("/api/v1/status?routes=false")
+        behind = [each for each in status["workers"] if not each["confirmed"]]
+        if not behind or time.monotonic() > deadline:
+            break
+        time.sleep(LOOK_SECONDS)
+    _say(
+        args,
+        f"  nothing is left, revision {status['revision']}, confirmed by {len(status['workers']) - len(behind)}"
+        f" of {len(status['workers'])} workers",
+    )
+    return {"confirmed": not behind, "workers": status["workers"]}
+
+
+def _say(args: argparse.Namespace, line: str) -> None:
+    """With --json the answer alone goes to standard output."""
+    print(line, file=sys.stderr if args.json else sys.stdout, flush=True)
 
 
 # -- proof -------------------------------------------------------------------------------------------------------------
@@ -141,143 +213,3 @@ def _look(admin: Admin, orders: list[Json]) -> Json:
         counts = [look[name] for look in looks if look[name] is not None]
         total[name] = sum(counts) if counts else None
     return total
-
-
-# -- what was raised ---------------------------------------------------------------------------------------------------
-
-
-def _raised(args: argparse.Namespace, admin: Admin) -> list[Json]:
-    """The scopes of what was raised last, or since; raises CannotAskError when there is nothing."""
-    since = None if args.since is None else time.time() - args.since
-    names: dict[str, None] = {}
-    for revision in _revisions(admin):
-        if since is not None and revision["at"] < since:
-            break
-        raised = [route["name"] for route in revision["routes"] if (route["after"] or 0) > (route["before"] or 0)]
-        if revision["source"] == "restore" if since is None else revision["revision"] == FIRST:
-            continue
-        names |= dict.fromkeys(raised)
-        if names and since is None:
-            break
-    routes = admin.get("/api/v1/routes")["routes"]
-    now = [route for route in routes if route["name"] in names and route["effective"] > 0]
-    if not now:
-        raise CannotAskError(_nothing(args, names))
-    return _scopes(routes, now)
-
-
-def _nothing(args: argparse.Namespace, names: dict[str, None]) -> str:
-    if names:
-        return f"what was raised is at 0 % again already: {', '.join(list(names)[:5])}"
-    when = "there ever was" if args.since is None else "in that time"
-    return f"no revision {when} has raised a share; name a route or a group"
-
-
-def _revisions(admin: Admin) -> Iterator[Json]:
-    """The newest first, with their routes."""
-    before = ""
-    while True:
-        page = admin.get(f"/api/v1/revisions?limit={_PAGE}&whole=true{before}")["revisions"]
-        yield from page
-        if len(page) < _PAGE:
-            return
-        before = f"&before={page[-1]['revision']}"
-
-
-def _scopes(routes: list[Json], raised: list[Json]) -> list[Json]:
-    """As few as say exactly that: groups that are raised as a whole, and single routes."""
-    names = {route["name"] for route in raised}
-    groups = {
-        group
-        for group in {route["group"] for route in raised if route["group"]}
-        if names >= {route["name"] for route in routes if route["group"] == group and route["effective"] > 0}
-    }
-    single = [route["name"] for route in raised if route["group"] not in groups]
-    if len(groups) == 1 and len(raised) == 1:
-        groups, single = set(), [raised[0]["name"]]
-    if len(single) > AT_ONCE:
-        raise CannotAskError(
-            f"{len(single)} routes were raised that are no whole groups: {', '.join(single[:5])} ...; "
-            "name a glob or a group, or use --all"
-        )
-    return [*({"group": group} for group in sorted(groups)), *({"route": name} for name in single)]
-
-
-# -- a graded return ---------------------------------------------------------------------------------------------------
-
-
-class _Easing:
-    """Caps that go down step by step, so that a cold legacy is not hit all at once."""
-
-    def __init__(self, args: argparse.Namespace, admin: Admin, scopes: list[Json]) -> None:
-        if any("site" in scope for scope in scopes):
-            raise argparse.ArgumentTypeError("a site has no share of its own: --over needs a route, a group or --all")
-        self._args = args
-        self._admin = admin
-        self._scopes = scopes
-        self._before = [order for order in admin.get("/api/v1/orders")["orders"] if order["kind"] == "cap"]
-        self._given: dict[str, Json] = {}
-        """Ours, by id: the scope."""
-
-    def run(self) -> _Easing:
-        """The steps; when one cannot be taken the rest is left out, and the rollback comes at once."""
-        peak = self._peak()
-        pause = self._args.over / (len(STEPS) + 1)
-        self._say(f"graded return over {self._args.over:g} s: {len(STEPS)} steps from {percent(peak)} down to 0")
-        try:
-            for number, step in enumerate(STEPS, 1):
-                share = round(peak * step, 2)
-                self._cap(share)
-                self._say(f"  step {number} of {len(STEPS) + 1}: at most {percent(share)} on new for {pause:g} s")
-                time.sleep(pause)
-        except (CannotAskError, RefusedError) as error:
-            self._say(f"  no more steps ({error}): everything at once")
-        except KeyboardInterrupt:
-            self._say("  interrupted: everything at once")
-        self._say(f"  step {len(STEPS) + 1} of {len(STEPS) + 1}: the rollback itself")
-        return self
-
-    def clear(self) -> None:
-        """Takes our caps away, now that the rollback holds; a cap that was there before is given again."""
-        for order, scope in self._given.items():
-            reason = {"reason": f"the graded return is over: {self._args.reason}"[:1000]}
-            old = next((each for each in self._before if each["scope"] == scope), None)
-            try:
-                if old is None:
-                    self._admin.ask("DELETE", f"/api/v1/orders/{order}", reason)
-                else:
-                    self._admin.ask("POST", "/api/v1/caps", {"scope": scope, "cap": old["cap"], **reason, **_rest(old)})
-            except (CannotAskError, RefusedError) as error:
-                print(f"strangler: the cap {order} of the graded return is still there: {error}", file=sys.stderr)
-
-    def _peak(self) -> float:
-        """The highest share within the scopes."""
-        routes = self._admin.get("/api/v1/routes")["routes"]
-        within = (route for route in routes if any(_covers(scope, route) for scope in self._scopes))
-        return max((route["effective"] for route in within), default=0.0)
-
-    def _cap(self, share: float) -> None:
-        reason = f"graded return: {self._args.reason}"[:1000]
-        for scope in self._scopes:
-            old = next((each["cap"] for each in self._before if each["scope"] == scope), 100.0)
-            body = {"scope": scope, "cap": min(share, old), "reason": reason}
-            found = self._admin.ask("POST", "/api/v1/caps", body)
-            self._given = {order: known for order, known in self._given.items() if known != scope}
-            self._given[found["order"]["id"]] = scope
-
-    def _say(self, line: str) -> None:
-        """With --json the answer alone goes to standard output."""
-        print(line, file=sys.stderr if self._args.json else sys.stdout, flush=True)
-
-
-def _covers(scope: Json, route: Json) -> bool:
-    """The same as the router's own `Scope.covers`."""
-    if "route" in scope:
-        return fnmatchcase(route["name"], scope["route"]) or route["name"] == scope["route"]
-    return "all" in scope or (bool(route["group"]) and route["group"] == scope.get("group"))
-
-
-def _rest(order: Json) -> Json:
-    """For how long an order would have gone on."""
-    left = order.get("expires", 0) - time.time()
-    return {"for": f"{max(1, round(left))}s"} if "expires" in order else {}

@@ -90,10 +90,11 @@ def header(text: str) -> str:
     return text
 
 
-def easing(text: str) -> float:
-    if (found := seconds(text)) > MAX_EASING:
+def easing(text: str) -> str:
+    """As it is written: the router reads it."""
+    if seconds(text) > MAX_EASING:
         raise argparse.ArgumentTypeError(f"{text} is too long for a rollback; write 10m at most")
-    return found
+    return text
 
 
 def duration(text: str) -> str:

@@ -92,6 +92,9 @@ def _order(order: Json, style: Style, now: float) -> Iterator[str]:
     gap = max(2, (style.width or 80) - width_of(left) - width_of(who))
     yield f"{left}{' ' * gap}{style.dim(who)}"
     yield from paragraph(order["reason"], style, " " * 8)
+    if "easing" in order:
+        left = f"at most {percent(order['easing']['leaves'])} is left, 0 in {span(order['easing']['ends'] - now)}"
+        yield " " * 8 + style.warn(f"{left}; strangler rollback without --over brings the rest at once")
     if "expires" in order:
         yield " " * 8 + _end(order, style, now)
 

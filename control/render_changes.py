@@ -87,9 +87,10 @@ def stragglers(found: Json) -> list[str]:
 
 def rollback(found: Json, style: Style, now: float) -> Iterator[str]:
     """A change like others, and what it left out."""
-    order = found["order"]
-    what = order["text"].partition(" ")[2]
-    yield from change(found, f"rolled back to legacy: {what} ({order['id']}) in {found['ms']:.0f} ms", style, now)
+    what = ", ".join(f"{each['text'].partition(' ')[2].partition(',')[0]} ({each['id']})" for each in found["orders"])
+    steps = any("easing" in order for order in found["orders"])
+    done = "on the way back to legacy" if steps else "rolled back to legacy"
+    yield from change(found, f"{done}: {what} in {found['ms']:.0f} ms", style, now)
     yield from _skipped(found["skipped"])
 
 

@@ -153,7 +153,7 @@ def raised_scopes(table: Table, state: EffectiveState, names: Collection[str]) -
     shares = {route.name: entry.share for route, entry in zip(table.routes, state.routes, strict=True)}
     raised = [route for route in table.routes if route.name in names and shares[route.name]]
     if not raised and names:
-        some = ", ".join(sorted(names)[:5])
+        some = ", ".join(list(names)[:5])
         return Objection(
             "nothing-raised", f"what was raised is at 0 % again already: {some}", "see `strangler history`"
         )

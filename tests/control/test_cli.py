@@ -17,9 +17,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from control import cli_rollback
 from control.api.app import make_app
 from control.api.context import Context
 from control.cli import main
+from control.cli_client import CannotAskError
 from control.metrics import Metrics
 from control.watcher import look
 from router.core.orders import Reach, Scope
@@ -325,6 +327,8 @@ async def test_last_takes_exactly_what_was_raised(stage: Stage, cli: Cli) -> Non
     said = await cli("rollback", "--last", "--reason", "odd")
     assert said.code == 0
     assert ["product", "PUT /v1/carts/{cartId}"] == [order.scope.name for order in stage.live.orders]
+    assert 3 == stage.live.revision, "it is one change"
+    assert "or all of it: strangler restore 2 --reason '...'" == said.out.splitlines()[-1]
     assert [2, 1] == [said.out.count("undo: strangler resume R-"), said.out.count("\ntraffic\n")]
     again = await cli("rollback", "--last", "--reason", "odd")
     assert "what was raised is at 0 % again already: product, PUT" in again.err
@@ -345,17 +349,79 @@ async def test_since_takes_everything_that_was_raised_in_that_time(stage: Stage,
     assert stage.live.state.routes[1].share == 0
 
 
-async def test_a_graded_return_goes_down_in_steps_and_leaves_no_cap_behind(stage: Stage, cli: Cli) -> None:
-    """A cap of somebody else's is there again afterwards."""
+@pytest.fixture
+async def timely(stage: Stage) -> AsyncIterator[None]:
+    """The time of the machine passes for the engine too."""
+
+    async def tick() -> None:
+        while True:
+            stage.clock.time = time.time()
+            await stage.live.expire()
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(tick())
+    yield
+    task.cancel()
+
+
+@pytest.mark.usefixtures("timely")
+async def test_a_graded_return_is_carried_out_by_control_and_watched(stage: Stage, cli: Cli) -> None:
+    """Step by step from the highest share; a cap of somebody else's is left alone, and the order stays."""
     await cli("cap", "--group", "catalog", "20", "--reason", "careful")
-    said = await cli("rollback", "--group", "catalog", "--over", "40ms", "--reason", "cold")
+    said = await cli("rollback", "--group", "catalog", "--over", "900ms", "--reason", "cold")
     assert said.code == 0, said.err
-    steps = [line for line in said.out.splitlines() if "step" in line]
-    assert "graded return over 0.04 s: 3 steps from 20 % down to 0" == steps[0]
-    assert ["15 %", "10 %", "5 %"] == [line.partition("at most ")[2].partition(" on")[0] for line in steps[1:4]]
+    assert said.out.startswith("on the way back to legacy: group=catalog (R-2) in ")
+    steps = [line.split(" is left")[0] for line in said.out.splitlines() if line.startswith("  at most ")]
+    assert ["  at most 15 %", "  at most 10 %", "  at most 5 %"][-len(steps) :] == steps
+    assert "  nothing is left, revision 6, confirmed by 2 of 2 workers" in said.out.splitlines()
+    assert "undo: strangler resume R-2 --reason '...'" == said.out.splitlines()[-1]
     assert [("cap", 200_000), ("rollback", 0)] == sorted((order.kind.value, order.share) for order in stage.live.orders)
     shares = [change.after for rev in stage.live.history() for change in rev.changes.routes if change.name == "product"]
     assert [0, 50_000, 100_000, 150_000] == shares[:4]
+
+
+async def test_status_shows_a_rollback_that_is_on_its_way_and_another_overtakes_it(stage: Stage, cli: Cli) -> None:
+    """With what is left, and what brings the rest at once."""
+    await stage.live.rollback(Scope(Reach.ALL), reason="cold", actor="kim", over=600)
+    said = await cli("status")
+    assert "R-1   rollback all, on its way: at most 18.75 % is left" in said.out
+    assert "at most 18.75 % is left, 0 in 10 min; strangler rollback without --over brings the rest at once" in said.out
+    now = await cli("rollback", "--all", "--reason", "fire")
+    assert now.out.startswith("rolled back to legacy: all (R-1) in ")
+    assert "note: R-1 was on its way, and is at 0 now" in now.out
+    assert {0} == {entry.share for entry in stage.live.state.routes}
+    assert "on its way" not in (await cli("status")).out
+
+
+async def test_an_interrupted_graded_return_comes_at_once(
+    stage: Stage, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C brings the rest; so does a control that does not come down in time."""
+    for trouble in (KeyboardInterrupt, CannotAskError):
+        monkeypatch.setattr(cli_rollback, "_watched", _raising(trouble))
+        said = await cli("rollback", "--all", "--over", "10m", "--reason", "cold")
+        assert (0, True) == (said.code, "everything at once" in said.out)
+        assert {0} == {entry.share for entry in stage.live.state.routes}
+        await cli("resume", stage.live.orders[0].id, "--reason", "again")
+
+
+def _raising(trouble: type[BaseException]) -> Callable[..., None]:
+    def watched(*_: object) -> None:
+        raise trouble("slow")
+
+    return watched
+
+
+async def test_a_graded_return_that_somebody_lifts_is_not_forced(stage: Stage, cli: Cli) -> None:
+    """The command ends with 1 and leaves it lifted."""
+    asked = asyncio.create_task(cli("rollback", "--all", "--over", "10m", "--reason", "cold"))
+    async with asyncio.timeout(20):
+        while not stage.live.orders:
+            await asyncio.sleep(0.01)
+    await stage.live.resume("R-1", reason="no need", actor="lee")
+    said = await asked
+    assert (1, ()) == (said.code, stage.live.orders)
+    assert "somebody has lifted it" in said.err
 
 
 @pytest.mark.parametrize(
@@ -367,6 +433,7 @@ async def test_a_graded_return_goes_down_in_steps_and_leaves_no_cap_behind(stage
         (("freeze", "--all"), "freeze all"),
         (("freeze", "GET*"), "freeze route=GET*"),
         (("drain", "k8s-pangyo"), "drain site=k8s-pangyo"),
+        (("off", "k8s-pangyo"), "off site=k8s-pangyo"),
         (("weight", "--all", "1"), "weight 1 % all"),
     ],
 )
@@ -433,7 +500,6 @@ async def test_a_restore_names_the_rollbacks_that_stay(cli: Cli) -> None:
 
 @pytest.fixture
 def watched(stage: Stage, tmp_path: Path) -> Path:
-        (("off", "k8s-pangyo"), "off site=k8s-pangyo"),
     """The routes.yaml on disk; `loading` stands for the watcher."""
     path = tmp_path / "routes.yaml"
     path.write_text("# ours\n" + ROUTES)
