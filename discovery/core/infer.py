@@ -23,20 +23,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from discovery.core.naming import names_nothing
-from discovery.core.shapes import VALUE, foreign
+from discovery.core.shapes import NAMES, VALUE, foreign
 from discovery.core.trie import REST, STANDS_OUT, Node, take_word
 
-_NAMES: Final = (
-    "accept actions active add admin all apply archive authorize batch bulk cancel categories check children close "
-    "comments complete config confirm copy count create csv current default delete detail details disable download "
-    "draft edit enable export feed files filter find form generate groups health history image images import info "
-    "items labels latest list login logout lookup me merge metadata mine move my new next open options order orders "
-    "pending ping popular preview previous print process products profile public publish random recent refresh refund "
-    "register reject remove reset restore search self send settings stats status submit suggest summary sync tags "
-    "test top total totals trending types unread update upload users validate verify version versions"
-)
-NAMES: Final = frozenset(_NAMES.split())
-"""Words that are names of APIs rather than anybody's values."""
 FEW: Final = 3
 """Escaped words that make a parameter."""
 MANY: Final = 20
@@ -171,7 +160,7 @@ def _title(word: str) -> bool:
 def _take_family(node: Node, words: dict[str, Node]) -> None:
     """Rule 2: those that offer the same, when ever new ones turn up, and whatever has something in common with them."""
     family = _family(words)
-    if not _open(family):
+    if not family or not (node.open or _open(family)):
         return
     typical = sorted(child.hits for child in family.values())[len(family) // 2]
     most = max(STANDS_OUT * typical, LARGE_PART * sum(child.hits for child in family.values()))

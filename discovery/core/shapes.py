@@ -18,6 +18,20 @@ from typing import Final
 VALUE: Final = "\0"
 """Stands for a value in a key; alone it is a whole parameter."""
 
+_NAMES: Final = (
+    "accept actions active add admin all apply archive authorize batch bulk cancel categories check children close "
+    "comments complete config confirm copy count create csv current default delete detail details disable download "
+    "draft edit enable export feed files filter find form generate groups health history image images import info "
+    "items labels latest list login logout lookup me merge metadata mine move my new next open options order orders "
+    "pending ping popular preview previous print process products profile public publish random recent refresh refund "
+    "register reject remove reset restore search self send settings stats status submit suggest summary sync tags "
+    "test top total totals trending types unread update upload users validate verify version versions"
+)
+NAMES: Final = frozenset(_NAMES.split())
+"""Words that are names of APIs rather than anybody's values."""
+
+_LETTERS: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,99}")
+"""Nothing but a word; most segments are that."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _VERSION: Final = re.compile(r"\d{1,2}\.\d{1,2}")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
@@ -52,6 +66,8 @@ def kind_of(segment: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def _key(segment: str) -> tuple[str, str]:
+    if _LETTERS.fullmatch(segment):
+        return segment, ""
     if (found := _NAMED.fullmatch(segment)) and not segment.endswith("="):
         return found[1] + VALUE, _dynamic(found[2]) or "text"
     if kind := _dynamic(segment):

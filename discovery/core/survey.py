@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from discovery.core.infer import NAMES, Doubt, follow, guesses, infer
+from discovery.core.infer import Doubt, follow, guesses, infer
 from discovery.core.naming import template
-from discovery.core.shapes import VALUE, key_of, kind_of
+from discovery.core.shapes import NAMES, VALUE, key_of, kind_of
 from discovery.core.trie import MOST_SEGMENTS, Node, Trie
 from router.core.match import Matcher
 from router.core.model import Route

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from discovery.core.shapes import VALUE, key_of, kind_of
+from discovery.core.shapes import NAMES, VALUE, key_of, kind_of
 
 MOST_SEGMENTS: Final = 24
 """Of a path; what is deeper stands for a rest."""
@@ -30,7 +30,7 @@ REST: Final = "\0..."
 class Node:
     """One position: what was asked for exactly here, and what follows."""
 
-    __slots__ = ("children", "hits", "kinds", "ops", "sampled", "samples")
+    __slots__ = ("children", "hits", "kinds", "open", "ops", "sampled", "samples")
 
     def __init__(self) -> None:
         self.children: dict[str, Node] = {}
@@ -38,6 +38,8 @@ class Node:
         """Requests that end here, by method."""
         self.hits = 0
         """Requests that end here or below."""
+        self.open = False
+        """Have there been so many words that new ones are values at once?"""
         self.samples: set[str] | None = None
         """Of a value: the first few that were seen."""
         self.sampled = 0
@@ -67,6 +69,7 @@ class Node:
     def absorb(self, other: Node) -> None:
         """Take in everything of another node, which must not be used afterwards."""
         self.hits += other.hits
+        self.open = self.open or other.open
         for method, count in other.ops.items():
             self.ops[method] = self.ops.get(method, 0) + count
         for key, child in other.children.items():
@@ -120,9 +123,8 @@ class Trie:
 
     def _step(self, node: Node, segment: str, count: int) -> Node | None:
         key = key_of(segment)
-        if key == segment and key not in node.children and len(node.children) >= self._most_children:
-            self._fold(node)
-            key = VALUE
+        if key == segment and key and key not in node.children and self._is_open(node):
+            key = key if key.lower() in NAMES else VALUE
         child = self._child(node, key)
         if child is not None and key != segment:
             child.remember(segment, kind_of(segment) or "word", count)
@@ -136,11 +138,14 @@ class Trie:
             self._nodes += 1
         return child
 
-    def _fold(self, node: Node) -> None:
-        """The words below this node become one value."""
-        self.folded += 1
-        fold_words(node, STANDS_OUT)
-        self._nodes = self.root.size()
+    def _is_open(self, node: Node) -> bool:
+        """Is a new word a value here?  Words that have become too many are made one value first."""
+        if not node.open and len(node.children) >= self._most_children:
+            self.folded += 1
+            self._nodes -= node.size()
+            fold_words(node, STANDS_OUT)
+            self._nodes += node.size()
+        return node.open
 
     def _shrink(self) -> None:
         """Fold ever smaller families until there is room again."""
@@ -159,12 +164,13 @@ class Trie:
 def fold_words(node: Node, stands_out: float) -> None:
     """Make one value of the words below a node, except of those that stand out."""
     words = {key: child for key, child in node.children.items() if VALUE not in key and key}
+    node.open = True
     if not words:
         return
     typical = sorted(child.hits for child in words.values())[len(words) // 2]
     value = node.children.setdefault(VALUE, Node())
     for key, child in words.items():
-        if child.hits < stands_out * typical:
+        if child.hits < stands_out * typical and key.lower() not in NAMES:
             take_word(node, key, value)
 
 
