@@ -12,6 +12,7 @@ rolled back by itself the pool begins anew without its past, at a stricter thres
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from rollout.core.alpha import threshold
 from rollout.core.evidence import Evidence, Tally, Tolerance
@@ -22,9 +23,10 @@ from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Kind, Metric, Scope, Span, Standing, Verdict
 from router.core.model import PPM
 
-EVEN = Ratio(1.0)
+EVEN: Final = Ratio(1.0)
 """The tolerated ratio is in the condition (`tilted`), since each route has its own."""
-ENOUGH = 2
+_NEARLY_ALL: Final = PPM * (1 - 1e-12)
+ENOUGH: Final = 2
 """Routes with errors without which a pool says nothing."""
 
 
@@ -59,7 +61,7 @@ def again(pool: Pool, at: float, settings: Settings) -> Pool:
 
 def tilted(share: int, ratio: float) -> float:
     """The share under which a ratio of 1 gives an error the chance that `ratio` gives it under `share`."""
-    return share * ratio / (share * ratio + PPM - share) * PPM
+    return min(share * ratio / (share * ratio + PPM - share) * PPM, _NEARLY_ALL)
 
 
 def absorb(pool: Pool, row: Evidence, tolerance: Tolerance, before: Ledger, at: float, settings: Settings) -> Pool:

@@ -28,6 +28,7 @@ from router.core.model import PPM
 MOST: Final = 1 << 53
 """No count is larger: beyond it a double would not hold it."""
 LONGEST_ID: Final = 256
+LARGEST_RATIO: Final = 1000
 
 
 class BadRecord(ValueError):
@@ -231,8 +232,9 @@ def tolerance_from(document: Mapping[str, Any]) -> Tolerance:
         tuple(ratios) or usual.slow,
         real(document, "mismatch", usual.mismatch),
     )
-    if min(tolerance.ratio, *tolerance.slow) < 1 or not (0 < tolerance.floor < 1 and 0 < tolerance.mismatch < 1):
-        raise BadRecord(f"a tolerated ratio is at least 1 and a tolerated rate between 0 and 1, not {tolerance}")
+    ratios, rates = (tolerance.ratio, *tolerance.slow), (tolerance.floor, tolerance.mismatch)
+    if not (min(ratios) >= 1 and max(ratios) <= LARGEST_RATIO and min(rates) > 0 and max(rates) < 1):
+        raise BadRecord(f"a tolerated ratio is from 1 to 1000 and a tolerated rate between 0 and 1, not {tolerance}")
     return tolerance
 
 

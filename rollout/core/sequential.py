@@ -100,7 +100,8 @@ class Rate:
 
 @lru_cache(maxsize=4096)
 def _rate_gains(multiples: tuple[float, ...], rate: float) -> _Gains:
-    others = [min(rate * multiple, HIGHEST) for multiple in multiples]
+    highest = max(HIGHEST, rate)  # as for ratios: nobody bets for what is to be refuted
+    others = [min(rate * multiple, highest) for multiple in multiples]
     return tuple(log(one / rate) for one in others), tuple(log1p(-one) - log1p(-rate) for one in others)
 
 

@@ -46,6 +46,14 @@ def test_each_error_counts_against_the_tolerance_of_its_own_route(
     )
 
 
+@pytest.mark.parametrize("share", [1, 999_999])
+def test_no_tolerance_is_too_large_to_be_judged(share: int) -> None:
+    """Whoever tolerates anything hears nothing, and nobody divides by zero."""
+    harmless = row("a", share, counts(100, 100), counts(100, 1))
+    pool = fresh(UPSTREAM, 0.0, SETTINGS)
+    assert reading(absorb(pool, harmless, Tolerance(ratio=1e15), (), 0.0, SETTINGS)) < 0
+
+
 def test_two_bad_routes_bring_down_their_upstream() -> None:
     """With all that counted, and the requests that spoke against it."""
     pool, verdict = assess(pooled(fresh(UPSTREAM, 0.0, SETTINGS), failing("a"), failing("b")), 1.0, SETTINGS)

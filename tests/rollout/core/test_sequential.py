@@ -66,14 +66,14 @@ def test_a_promotion_earns_nothing_while_new_is_harmful(share: int, tolerated: f
     assert max(expected(better(tolerated), share, side_of_an_error(share, tolerated * times))) <= 1 + NEARLY
 
 
-@given(floor=st.floats(1e-5, 0.5), part=PARTS)
+@given(floor=st.floats(1e-5, 0.999), part=PARTS)
 def test_a_rate_up_to_the_floor_earns_nothing(floor: float, part: float) -> None:
     """Above: for each rate from none to the floor."""
     rate = floor * part
     assert max(expected(RATE_ABOVE, floor, (rate, 1 - rate))) <= 1 + NEARLY
 
 
-@given(floor=st.floats(1e-5, 0.5), part=PARTS)
+@given(floor=st.floats(1e-5, 0.999), part=PARTS)
 def test_a_rate_from_the_margin_on_earns_nothing_for_a_promotion(floor: float, part: float) -> None:
     """Below: for each rate from the margin to 1."""
     rate = floor + (1 - floor) * part
