@@ -128,7 +128,14 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
     journal = SqliteJournal(options.state / "rollouts.db")
     rollouts = rollouts_of(live, files, journal, clock, traffic, local_time)
-    metrics = Metrics(live, files, progress=progress.look, rollouts=rollouts.newest, seen=observer.seen)
+    metrics = Metrics(
+        live,
+        files,
+        progress=progress.look,
+        rollouts=rollouts.newest,
+        verdicts=rollouts.verdicts,
+        seen=observer.seen,
+    )
     try:
         await compiler.start()
         yield Parts(live, fleet, adoption, traffic, metrics, checker, audit, progress, series, observer, rollouts)

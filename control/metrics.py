@@ -20,6 +20,7 @@ from control.counters import GAUGES, CounterFiles, sliced
 from control.observer import Seen
 from rollout.core.progress import STAGES, Look, Why
 from rollout.core.run import Run
+from rollout.core.verdict import Verdict
 from router.core.attempt import Stage
 from router.core.explain import filling
 from router.core.health import Status
@@ -62,6 +63,11 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
     ),
     Metric.ROLLOUT_STEP: ("gauge", "Share of the step that the newest rollout of a route has taken or takes, 0 to 1."),
     Metric.ROLLOUT_ARMED: ("gauge", "1: the last drill of the judgement found its fault; 0: nothing is promoted."),
+    Metric.ROLLOUT_EVIDENCE: (
+        "gauge",
+        "Evidence of what governs a rollout, as logarithm, by that of its threshold: from 1 on the verdict is due.",
+    ),
+    Metric.ROLLOUT_JUDGED: ("gauge", "Requests that this was counted from, by side and outcome."),
     Metric.LIMITS: ("counter", "How often a limit was reached or an uncommon path was taken."),
     Metric.SHARE: ("gauge", "Share of the new side, 0 to 1: as declared in routes.yaml, and as in force."),
     Metric.ORDERS: ("gauge", "Orders in force."),
@@ -123,8 +129,10 @@ class Metrics:
         live: Live,
         files: CounterFiles,
         blocks: Callable[[], Mapping[str, int]] | None = None,
+        *,
         progress: Callable[[], Look] | None = None,
         rollouts: Callable[[], tuple[Iterable[Run], bool]] | None = None,
+        verdicts: Callable[[], Iterable[tuple[str, Verdict]]] | None = None,
         seen: Callable[[], Iterable[Seen]] = tuple,
     ) -> None:
         """`seen`: every target that is watched."""
@@ -132,6 +140,7 @@ class Metrics:
         self._seen = seen
         self._progress = progress
         self._rollouts = rollouts
+        self._verdicts = verdicts
         self._files = files
         self._routes = blocks or (lambda: live.blocks.routes)
         self._registry = CollectorRegistry()
@@ -156,6 +165,8 @@ class Metrics:
                 _add_progress(page, self._progress())
             if self._rollouts is not None:
                 _add_rollouts(page, *self._rollouts())
+            if self._verdicts is not None:
+                _add_evidence(page, self._verdicts())
         return [*page.text(), generate_latest(self._registry)]
 
     def _add_route(self, page: Page, name: str, start: int, current: set[int]) -> None:
@@ -233,6 +244,18 @@ def _add_rollouts(page: Page, runs: Iterable[Run], armed: bool) -> None:
         labels = {"route": run.route, "plan": run.plan.name, "paused": str(bool(run.paused)).lower()}
         page.add(Metric.ROLLOUT_STATE, 1, state=run.phase.value, standing=run.standing.value, **labels)
         page.add(Metric.ROLLOUT_STEP, run.now.share / PPM, route=run.route)
+
+
+def _add_evidence(page: Page, verdicts: Iterable[tuple[str, Verdict]]) -> None:
+    for route, verdict in verdicts:
+        if verdict.log_e is not None and verdict.log_threshold:
+            ratio = max(0.0, verdict.log_e / verdict.log_threshold)
+            page.add(Metric.ROLLOUT_EVIDENCE, ratio, route=route, claim=verdict.metric.value)
+        for side in _SIDES:
+            bad = sum(getattr(span, f"{side}_bad") for span in verdict.spans)
+            whole = sum(getattr(span, f"{side}_all") for span in verdict.spans)
+            for outcome, count in (("bad", bad), ("good", whole - bad)):
+                page.add(Metric.ROLLOUT_JUDGED, count, route=route, side=side, outcome=outcome)
 
 
 def _add_progress(page: Page, look: Look) -> None:

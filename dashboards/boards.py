@@ -339,6 +339,25 @@ SRE: Final = Board(
                 (Query(f'sum by (upstream) ({Metric.UPSTREAM_CONNECTIONS}{{upstream=~"$upstream"}})', "{{upstream}}"),),
             ),
             Panel(
+                "Endpoints that are well",
+                "Of those that each upstream has, as probes and traffic find them.",
+                (
+                    Query(
+                        f'avg by (upstream) ({Metric.ENDPOINT_UP}{{upstream=~"$upstream"}})',
+                        "{{upstream}}",
+                    ),
+                ),
+                unit="percentunit",
+                most=1,
+            ),
+            Panel(
+                "Sites: the healthy part",
+                "By upstream; a site without a single well endpoint has its requests drawn elsewhere.",
+                (Query(f"min by (site, upstream) ({Metric.SITE_HEALTHY})", "{{site}}: {{upstream}}"),),
+                unit="percentunit",
+                most=1,
+            ),
+            Panel(
                 "Requests by side",
                 "All routes together.",
                 (Query(_rate(Metric.REQUESTS, "", "side"), "{{side}}"),),
@@ -358,4 +377,154 @@ SRE: Final = Board(
     ),
 )
 
-BOARDS: Final = (MIGRATION, ROUTE, SRE)
+# -- rollouts ----------------------------------------------------------------------------------------------------------
+
+_CHOSEN: Final = 'route=~"$route"'
+
+ROLLOUTS: Final = Board(
+    "strangler-rollouts",
+    "strangler: rollouts",
+    "What the controller of rollouts does: the newest run of each route.",
+    {
+        "Now": (
+            Panel(
+                "By phase",
+                "Routes whose newest rollout is in this phase.",
+                (
+                    Query(
+                        f"count by (state) (max by (route, state) ({Metric.ROLLOUT_STATE}{{{_CHOSEN}}}))", "{{state}}"
+                    ),
+                ),
+                "bargauge",
+                width=8,
+                height=6,
+            ),
+            Panel(
+                "By what is known",
+                "no-data: nothing to look at; inconclusive: not enough for either answer.",
+                (
+                    Query(
+                        f"count by (standing) (max by (route, standing) ({Metric.ROLLOUT_STATE}{{{_CHOSEN}}}))",
+                        "{{standing}}",
+                    ),
+                ),
+                "bargauge",
+                width=8,
+                height=6,
+            ),
+            Panel(
+                "Judgement is armed",
+                "0: the last drill did not find its fault, and nothing is promoted.",
+                (Query(f"min({Metric.ROLLOUT_ARMED})"),),
+                "stat",
+                width=8,
+                height=6,
+            ),
+        ),
+        "Over time": (
+            Panel(
+                "Step",
+                "The share of the step that each rollout has taken or takes.",
+                (Query(_once(Metric.ROLLOUT_STEP, _CHOSEN, "route"), "{{route}}"),),
+                unit="percentunit",
+                most=1,
+                links=("strangler-evidence", "strangler-route"),
+            ),
+            Panel(
+                "Phases",
+                "Rollouts in each phase.",
+                (
+                    Query(
+                        f"count by (state) (max by (route, state) ({Metric.ROLLOUT_STATE}{{{_CHOSEN}}}))", "{{state}}"
+                    ),
+                ),
+                stacked=True,
+            ),
+            Panel(
+                "Evidence",
+                "At 1 the verdict is due, in whichever direction it goes; see the board of the evidence.",
+                (Query(_once(Metric.ROLLOUT_EVIDENCE, _CHOSEN, "route, claim"), "{{route}} {{claim}}"),),
+                links=("strangler-evidence",),
+            ),
+            Panel(
+                "Requests on the new side",
+                "Of the routes that have a rollout.",
+                (
+                    Query(
+                        f"{_rate(Metric.REQUESTS, f'{_CHOSEN}, {_NEW}', 'route')}"
+                        f" and on (route) max by (route) ({Metric.ROLLOUT_STEP})",
+                        "{{route}}",
+                    ),
+                ),
+                unit="reqps",
+                links=("strangler-route",),
+            ),
+        ),
+    },
+    (Variable("route", Metric.ROLLOUT_STEP, "route"),),
+)
+
+_JUDGED: Final = Metric.ROLLOUT_JUDGED
+_OF_SIDE: Final = f"sum by (side) (max by (side, outcome) ({_JUDGED}{{{_ROUTE}}}))"
+
+EVIDENCE: Final = Board(
+    "strangler-evidence",
+    "strangler: rollout evidence",
+    "Why a rollout goes on, waits or goes back: what was counted and how far it is from a verdict.",
+    {
+        "How far from a verdict": (
+            Panel(
+                "Evidence against its threshold",
+                "Logarithms, so that half is half the way. 0: nothing speaks for it; 1: the verdict is due.",
+                (Query(_once(Metric.ROLLOUT_EVIDENCE, _ROUTE, "claim"), "{{claim}}"),),
+                worst=1,
+            ),
+            Panel(
+                "Step and share",
+                "What the rollout wants, and what is in force.",
+                (
+                    Query(f"max({Metric.ROLLOUT_STEP}{{{_ROUTE}}})", "step"),
+                    Query(f'max({Metric.SHARE}{{{_ROUTE}, layer="effective"}})', "in force"),
+                ),
+                unit="percentunit",
+                most=1,
+            ),
+        ),
+        "What was counted": (
+            Panel(
+                "Requests judged",
+                "Since this share was put in force, by side and outcome.",
+                (Query(f"max by (side, outcome) ({_JUDGED}{{{_ROUTE}}})", "{{side}} {{outcome}}"),),
+            ),
+            Panel(
+                "Bad ones, of those judged",
+                "What the test compares: a rate of new above legacy's is what it looks for.",
+                (
+                    Query(
+                        f'max by (side) ({_JUDGED}{{{_ROUTE}, outcome="bad"}}) / ({_OF_SIDE} > 0)',
+                        "{{side}}",
+                    ),
+                ),
+                unit="percentunit",
+            ),
+        ),
+        "The same from the traffic": (
+            Panel(
+                "Failed",
+                "5xx of all answers of that side.",
+                (Query(_failures(_ROUTE, "side"), "{{side}}"),),
+                unit="percentunit",
+            ),
+            Panel(
+                "Latency",
+                "p99 of both sides.",
+                (Query(_quantile(0.99, _ROUTE), "{{side}}"),),
+                unit="s",
+                links=("strangler-route",),
+            ),
+        ),
+    },
+    (Variable("route", Metric.ROLLOUT_STEP, "route", several=False),),
+)
+
+BOARDS: Final = (MIGRATION, ROUTE, SRE, ROLLOUTS, EVIDENCE)

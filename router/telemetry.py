@@ -148,6 +148,8 @@ class Metric:
     ROLLOUT_STATE: Final = "strangler_rollout_state"
     ROLLOUT_STEP: Final = "strangler_rollout_step_ratio"
     ROLLOUT_ARMED: Final = "strangler_rollout_armed"
+    ROLLOUT_EVIDENCE: Final = "strangler_rollout_evidence_ratio"
+    ROLLOUT_JUDGED: Final = "strangler_rollout_judged_requests"
     LIMITS: Final = "strangler_limit_events_total"
     """{limit=...}: one series per countable WorkerSlot, its name in lower case."""
 

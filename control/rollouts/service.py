@@ -16,7 +16,7 @@ from control.rollouts.source import CounterSource
 from rollout.controller import BATCH, PAGE, Controller, Objection, Wanted
 from rollout.core.counted import Outcomes
 from rollout.core.evidence import Counts, Tolerance
-from rollout.core.judge import State, judge
+from rollout.core.judge import State, current, judge
 from rollout.core.plan import Forecast, Traffic, forecast
 from rollout.core.records import batch_from
 from rollout.core.run import Ask, Asked, Run, Told
@@ -82,6 +82,14 @@ class Rollouts:
     def newest(self) -> tuple[Sequence[Run], bool]:
         """The newest run of each route, and whether the last drill fired."""
         return tuple(self.controller.runs.values()), self.controller.armed
+
+    def verdicts(self) -> list[tuple[str, Verdict]]:
+        """What governs each route whose rollout goes on."""
+        found = ((run.route, self._governing(run)) for run in self.controller.runs.values() if not run.over)
+        return [(route, verdict) for route, verdict in found if verdict is not None]
+
+    def _governing(self, run: Run) -> Verdict | None:
+        return current(self.controller.judged, run.route, self.controller.settings)
 
     def covered(self, scope: Scope) -> tuple[Route, ...]:
         """The routes of a scope."""

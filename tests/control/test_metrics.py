@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from control.metrics import Metrics, escape
+from rollout.core.verdict import Breadth, Span, Standing, Verdict
+from rollout.core.verdict import Kind as Does
+from rollout.core.verdict import Metric as By
+from rollout.core.verdict import Scope as Of
 from router.core.attempt import Stage as Try
 from router.core.decide import Reason
 from router.core.orders import Kind, Reach, Scope
@@ -176,3 +181,20 @@ async def test_1500_busy_routes_do_not_hold_up_the_event_loop(tmp_path: Path) ->
     assert b"".join(pieces).count(b"\n") > 60_000
     assert turns >= 25
     assert spent < 1.0
+
+
+async def test_the_evidence_of_a_rollout_is_told_by_its_threshold(stage: Stage) -> None:
+    """1 is where a verdict is due; less than nothing is none, and where no test took part there is no series."""
+    spans = (Span(10_000, 1, new_bad=2, new_all=20, legacy_bad=1, legacy_all=90), Span(50_000, 2, new_all=80))
+    proven = Verdict(Does.HOLD, Standing.FAILED, Of(Breadth.ROUTE, "a"), By.ERRORS, 0.0, spans=spans)
+    found = [
+        ("half", replace(proven, log_e=4.0, log_threshold=8.0)),
+        ("none", replace(proven, log_e=-3.0, log_threshold=8.0)),
+        ("untested", proven),
+    ]
+    text = b"".join(await Metrics(stage.live, stage.files, verdicts=lambda: found).scrape()).decode()
+    assert 'strangler_rollout_evidence_ratio{route="half",claim="errors"} 0.5' in text
+    assert 'strangler_rollout_evidence_ratio{route="none",claim="errors"} 0.0' in text
+    assert 'evidence_ratio{route="untested"' not in text
+    assert 'strangler_rollout_judged_requests{route="half",side="new",outcome="bad"} 2' in text
+    assert 'strangler_rollout_judged_requests{route="half",side="new",outcome="good"} 98' in text

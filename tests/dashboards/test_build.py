@@ -16,8 +16,8 @@ from router.telemetry import Metric
 METRICS = {value for name, value in vars(Metric).items() if name.isupper()}
 SUFFIXES = ("_bucket", "_sum", "_count")
 LABELS = {
-    "cause", "code_class", "endpoint", "group", "kind", "layer", "le", "limit", "reason", "result", "route", "side",
-    "stage", "upstream", "why", "worker",
+    "cause", "claim", "code_class", "endpoint", "group", "kind", "layer", "le", "limit", "outcome", "reason", "result",
+    "route", "side", "site", "stage", "standing", "state", "upstream", "why", "worker",
 }  # fmt: skip
 BOARDS: dict[str, Any] = {name: json.loads(text) for name, text in made().items()}
 

@@ -29,10 +29,13 @@ ROUTES = """\
 version: 1
 upstreams:
   monolith: {{endpoints: [http://127.0.0.1:{legacy}]}}
-  catalog: {{endpoints: [http://127.0.0.1:{new}]}}
+  catalog: {{sites: {{here: [http://127.0.0.1:{new}]}}}}
+  fresh: {{endpoints: [http://127.0.0.1:{legacy}]}}
   dead: {{endpoints: [http://127.0.0.1:{dead}]}}
+sites: {{here: {{weight: 100}}}}
 legacy: monolith
-defaults: {{subject: [header:X-User-Id]}}
+defaults: {{subject: [header:X-User-Id], breaker: off}}
+plans: {{slow: {{steps: [30, 100], time: 1h, sample: 20, clients: 0}}}}
 groups:
   catalog: {{owner: team-catalog, new: catalog, fallback: {{on: [503]}}}}
 routes:
@@ -41,11 +44,12 @@ routes:
   - {{path: "/broken/{{id}}", new: catalog, weight: 50, name: broken}}
   - {{path: "/lost/{{id}}", new: dead, weight: 50, name: lost, fallback: {{on: [connect]}}}}
   - {{path: "/cart/{{id}}", new: catalog, weight: 50, name: cart}}
+  - {{path: "/moved/{{id}}", new: fresh, rollout: slow, name: moved}}
 """
 
 
 class Legacy(BaseHTTPRequestHandler):
-    """Answers everything with 200, but what is broken with 500."""
+    """Answers everything with 200."""
 
     protocol_version = "HTTP/1.1"
 
@@ -56,14 +60,14 @@ class Legacy(BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
 
     def status(self) -> int:
-        return 500 if self.path.startswith("/broken") else 200
+        return 200
 
     def log_message(self, *_: object) -> None:
         pass
 
 
 class New(Legacy):
-    """Every third thing makes it fail in a way that a fallback hides."""
+    """Every third thing makes it fail, in a way that a fallback hides where there is one."""
 
     def status(self) -> int:
         return 503 if int(self.path.rpartition("/")[2]) % 3 == 0 else 200
@@ -71,7 +75,7 @@ class New(Legacy):
 
 @pytest.fixture(scope="module")
 def router() -> Iterator[Router]:
-    """With traffic, and with a rollback in force."""
+    """With traffic, a rollback in force and a rollout under way."""
     servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Legacy, New)]
     threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers]
     for server, thread in zip(servers, threads, strict=True):
@@ -81,7 +85,8 @@ def router() -> Iterator[Router]:
     stop = threading.Event()
     try:
         with Router(ROUTES.format(legacy=legacy, new=new, dead=free_port()), workers=2) as router:
-            roll_back(router, "cart")
+            ask(router, "/api/v1/rollbacks", {"scope": {"route": "cart"}, "reason": "a rehearsal"})
+            ask(router, "/api/v1/rollouts", {"do": "start", "scope": {"route": "moved"}, "reason": "a rehearsal"})
             clients = threading.Thread(target=browse, args=(router, stop))
             clients.start()
             try:
@@ -96,11 +101,11 @@ def router() -> Iterator[Router]:
             thread.join(20)
 
 
-def roll_back(router: Router, route: str) -> None:
+def ask(router: Router, path: str, body: object) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", router.admin_port, timeout=20)
-    body = json.dumps({"scope": {"route": route}, "reason": "a rehearsal"})
-    connection.request("POST", "/api/v1/rollbacks", body, {"Content-Type": "application/json"})
-    assert connection.getresponse().status == 200
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
     connection.close()
 
 
@@ -110,7 +115,7 @@ def browse(router: Router, stop: threading.Event) -> None:
     number = 0
     while not stop.wait(0.02):
         number += 1
-        for what in ("product", "search", "broken", "lost", "cart", "elsewhere"):
+        for what in ("product", "search", "broken", "lost", "cart", "moved", "elsewhere"):
             connection.request("GET", f"/{what}/{number}", headers={"X-User-Id": f"u-{number % 50}"})
             connection.getresponse().read()
     connection.close()
@@ -179,14 +184,15 @@ def until(true: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.2)
 
 
-def filled(expr: str) -> str:
+def filled(expr: str, board: str) -> str:
     """With what Grafana would put in the place of its variables."""
-    expr = expr.replace("$__rate_interval", "15s").replace('"$route"', '"product"')
+    route = "moved" if board == "strangler-evidence" else "product"
+    expr = expr.replace("$__rate_interval", "15s").replace('route="$route"', f'route="{route}"')
     return re.sub(r'"\$\w+"', '".*"', expr)
 
 
 QUERIES = [
-    pytest.param(filled(target["expr"]), id=f"{path.stem}: {panel['title']}: {target['refId']}")
+    pytest.param(filled(target["expr"], path.stem), id=f"{path.stem}: {panel['title']}: {target['refId']}")
     for path in sorted((DASHBOARDS / "grafana").glob("*.json"))
     for panel in json.loads(path.read_text())["panels"]
     for target in panel.get("targets", ())
