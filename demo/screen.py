@@ -68,7 +68,7 @@ def welcome(places: Places, style: Style) -> str:
     return (
         f"\n{style.bold('A shop that is being moved, one API at a time')}\n\n"
         f"  {'router (the shop)':<24} {places.router}\n"
-        f"  {'admin and /metrics':<24} {places.admin}\n{services}\n"
+        f"  {'page, API and /metrics':<24} {places.admin}\n{services}\n"
         f"  {style.dim('log of the router'.ljust(24))} {style.dim(places.log)}\n\n"
         f"{style.bold('Try in another terminal')}\n\n{first}"
         f"  {style.dim('one request, with its side'.ljust(34))} {curl}\n{tries}\n\n"

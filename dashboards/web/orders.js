@@ -44,6 +44,8 @@ export function actorField(redraw) {
 export function giveOrder(kind, scopes, { title, value, side = "legacy" } = {}) {
   const form = { value: value ?? "", side, reason: "", lasts: "", trial: "", override: false };
   const sight = { preview: null, refused: null, done: [], busy: false, wait: 0, asked: 0 };
+  // Rollbacks of several scopes are one change; of other orders there is one for each.
+  const targets = kind === "rollback" && scopes.length > 1 ? [{ scopes }] : scopes.map((scope) => ({ scope }));
   let redraw = () => {};
 
   const order = () => {
@@ -81,8 +83,8 @@ export function giveOrder(kind, scopes, { title, value, side = "legacy" } = {}) 
     if (form.trial) body.confirm_within = form.trial;
     if (form.override) body.override = [...new Set(sight.preview.violations.map((each) => each.rule))];
     try {
-      for (const scope of scopes) {
-        sight.done.push(await post(KINDS[kind].path, { scope, ...body }));
+      for (const target of targets) {
+        sight.done.push(await post(KINDS[kind].path, { ...target, ...body }));
         redraw();
       }
     } catch (error) {
@@ -95,12 +97,12 @@ export function giveOrder(kind, scopes, { title, value, side = "legacy" } = {}) 
 
   const content = (close, again) => {
     redraw = again;
-    const finished = sight.done.length === scopes.length;
+    const finished = sight.done.length === targets.length;
     return h(
       "form",
       { onsubmit: give, class: "order" },
-      scopes.length > 1
-        ? h("p", { class: "note" }, `${plural(scopes.length, "order")}, one after the other; a refused one ends it.`)
+      targets.length > 1
+        ? h("p", { class: "note" }, `${plural(targets.length, "order")}, one after the other; a refused one ends it.`)
         : null,
       finished ? null : [
         valueField(kind, form, () => {

@@ -251,7 +251,7 @@ function hour(seen) {
   if (!seen.hour?.at.length) return section("Last hour", missing("The first figures come after ten seconds."));
   const { at, sides } = seen.hour;
   const to = at.at(-1);
-  const from = Math.min(at[0], to - 600);
+  const from = Math.min(at[0], to - 300);
   const lines = (field) => ["legacy", "new"].map((side) => ({ key: side, label: side, at, values: sides[side][field] }));
   return section(
     "Last hour",

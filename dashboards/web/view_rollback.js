@@ -11,10 +11,17 @@ import { changed, refresh, state } from "./store.js";
 const LOOK = 400;
 const LOOKS = 25; // ten seconds; a long poll or a tunnel may take longer than that
 const LISTED = 60;
+const PACES = { "": "at once", "20s": "in steps, over 20 s", "1m": "in steps, over a minute", "5m": "in steps, over 5 minutes" };
+
+// Rollbacks whose scope the router looks up itself.
+const RAISED = [
+  { said: { last: true }, label: "What the newest change raised", option: "--last" },
+  { said: { since: "60m" }, label: "Everything raised within the last hour", option: "--since 60m" },
+];
 
 export function rollbackView(place) {
   const stopRates = watchRates();
-  const seen = { text: "", scope: asked(place), reason: "", preview: null, previewed: "", busy: false, refused: null, done: null };
+  const seen = { text: "", scope: asked(place), reason: "", over: "", preview: null, previewed: "", busy: false, refused: null, done: null };
   let stopped = false;
   if (seen.scope) look();
 
@@ -32,6 +39,10 @@ export function rollbackView(place) {
   async function look() {
     const scope = seen.scope;
     seen.previewed = JSON.stringify(scope);
+    if (isRaised(scope)) {
+      seen.preview = null;
+      return changed();
+    }
     try {
       const found = await post("/api/v1/preview", { kind: "rollback", scope });
       if (seen.previewed === JSON.stringify(scope)) seen.preview = found;
@@ -39,19 +50,20 @@ export function rollbackView(place) {
       seen.preview = null;
       if (error.status === 404) seen.refused = error;
     }
-    changed();
+    return changed();
   }
 
   async function give(event) {
     event.preventDefault();
     if (seen.busy || !seen.scope) return;
-    Object.assign(seen, { busy: true, refused: null, done: null, began: performance.now() });
+    Object.assign(seen, { busy: true, refused: null, done: null });
     announce("Rolling back");
     changed();
     try {
       const reason = seen.reason.trim() || "no reason given yet (from the page)";
-      const change = await post("/api/v1/rollbacks", { scope: seen.scope, reason });
-      seen.done = { change, looks: [], quiet: null, took: performance.now() - seen.began, scope: seen.scope };
+      const what = isRaised(seen.scope) ? seen.scope : { scope: seen.scope };
+      const change = await post("/api/v1/rollbacks", { ...what, reason, ...(seen.over ? { over: seen.over } : {}) });
+      seen.done = { change, looks: [], quiet: null, scope: seen.scope, over: seen.over };
       const late = change.workers.filter((worker) => worker.ms === undefined).length;
       announce(late ? `In force, but ${late} workers have not confirmed` : "Rolled back, confirmed by all workers", true);
       prove(seen.done);
@@ -66,10 +78,10 @@ export function rollbackView(place) {
 
   // Looks at the new side until nothing is answered there any more and nothing is under way.
   async function prove(done) {
-    const path = `/api/v1/orders/${done.change.order.id}/traffic`;
+    const orders = given(done.change);
     for (let number = 0; number < LOOKS && !stopped && seen.done === done; number += 1) {
       try {
-        done.looks.push(await get(path));
+        done.looks.push(together(await Promise.all(orders.map(({ id }) => get(`/api/v1/orders/${id}/traffic`)))));
       } catch (error) {
         done.blind = error.message;
       }
@@ -86,6 +98,10 @@ export function rollbackView(place) {
     done.over = true;
     if (done.quiet !== null) announce("Nothing goes to the new side any more");
     changed();
+  }
+
+  function given(change) {
+    return change.orders?.length ? change.orders : [change.order];
   }
 
   return {
@@ -111,6 +127,21 @@ export function rollbackView(place) {
       stopRates();
     },
   };
+}
+
+function isRaised(scope) {
+  return "last" in scope || "since" in scope;
+}
+
+function whatText(scope) {
+  const raised = RAISED.find((each) => JSON.stringify(each.said) === JSON.stringify(scope));
+  return raised ? raised.label.toLowerCase() : scopeText(scope);
+}
+
+// What is left on the new side, of several orders.
+function together(looks) {
+  const sum = (field) => looks.reduce((total, look) => (look[field] === null ? total : (total ?? 0) + look[field]), null);
+  return { at: looks[0].at, answered: sum("answered"), in_flight: sum("in_flight"), tunnels: sum("tunnels") };
 }
 
 // -- before -----------------------------------------------------------------------------------------------------------
@@ -150,13 +181,23 @@ function form(seen, choose, give) {
           oninput: (event) => (seen.reason = event.target.value),
         }),
       ),
+      h(
+        "label",
+        { class: "field" },
+        h("span", {}, "How fast"),
+        h(
+          "select",
+          { value: seen.over, onchange: (event) => (seen.over = event.target.value) },
+          Object.entries(PACES).map(([key, text]) => h("option", { value: key, key }, text)),
+        ),
+      ),
       actorField(changed),
       consequences(seen),
       seen.refused ? refusal(seen.refused) : null,
       h(
         "button",
         { class: "rollback-button", disabled: !seen.scope || seen.busy },
-        seen.busy ? "Waiting for the workers …" : seen.scope ? `Roll back ${scopeText(seen.scope)}` : "Choose what to roll back",
+        seen.busy ? "Waiting for the workers …" : seen.scope ? `Roll back ${whatText(seen.scope)}` : "Choose what to roll back",
       ),
       h("p", { class: "note" }, "At once, and until somebody resumes it. No rule stands in the way."),
     ),
@@ -176,7 +217,10 @@ function scopes(seen) {
   }
   const found = [];
   const groups = [];
-  if (fits("everything all")) found.push({ scope: { all: true }, label: "Everything", rate: all, sub: plural(state.routes.length, "route") });
+  if (fits("everything all")) found.push({ scope: { all: true }, label: "Everything", rate: all, sub: plural(state.routes.length, "route"), words: true });
+  for (const { said, label, option } of RAISED) {
+    if (fits(label)) found.push({ scope: said, label, rate: null, sub: `as strangler rollback ${option}`, words: true });
+  }
   for (const group of state.groups) {
     if (!fits(`group ${group.name}`)) continue;
     const at = group.onNew ? `${group.onNew} of ${group.routes} on new, up to ${percent(group.highest)}` : "all on legacy";
@@ -209,7 +253,7 @@ function scopeRow(each, seen, choose) {
     "label",
     { key, class: `scope-row${chosen ? " chosen" : ""}` },
     h("input", { type: "radio", name: "scope", checked: chosen, onchange: () => choose(each.scope) }),
-    h("span", { class: "name" }, each.label),
+    h("span", { class: each.words ? "" : "name" }, each.label),
     h("small", {}, each.sub),
     h("span", { class: "n" }, each.rate === null ? "" : rate(each.rate), h("span", { class: "unseen" }, " requests a second on new")),
   );
@@ -218,6 +262,7 @@ function scopeRow(each, seen, choose) {
 function consequences(seen) {
   if (!seen.scope) return h("p", { class: "note", "aria-live": "polite" }, "Choose on the left; the busiest on the new side stand first.");
   const found = seen.preview;
+  if (isRaised(seen.scope)) return h("p", { class: "note", "aria-live": "polite" }, "The router looks up which routes these are.");
   if (!found) return h("p", { class: "note", "aria-live": "polite" }, "");
   const back = found.routes.reduce((sum, route) => sum + rateOf(route.name).new, 0);
   return h(
@@ -235,21 +280,23 @@ function consequences(seen) {
 // -- after ------------------------------------------------------------------------------------------------------------
 
 function result(seen, anew) {
-  const { change, scope } = seen.done;
+  const { change, scope, over } = seen.done;
   const confirmed = change.confirmed || caughtUp(change);
+  const orders = change.orders?.length ? change.orders : [change.order];
+  const headline = over ? `${capital(whatText(scope))} goes to legacy, ${PACES[over]}` : `${capital(whatText(scope))} is on legacy`;
   return h(
     "section",
     { class: "rollback-result", id: "rollback-result", tabindex: "-1", "aria-label": "What became of it", key: "result" },
     h(
       "div",
       { class: `verdict ${confirmed ? "good" : "bad"}` },
-      h("h2", {}, confirmed ? `${capital(scopeText(scope))} is on legacy` : "In force, but not confirmed by all workers"),
+      h("h2", {}, confirmed ? headline : "In force, but not confirmed by all workers"),
       h(
         "p",
         {},
         change.already
           ? `It was already: ${change.order.id} by ${change.order.actor} holds it.`
-          : `${change.order.id}, revision ${change.revision}, after ${ms(change.ms)}.`,
+          : `${orders.map(({ id }) => id).join(", ")}, revision ${change.revision}, after ${ms(change.ms)}.`,
         change.persisted ? "" : " Not recorded yet: the store does not answer. It holds all the same.",
       ),
     ),
@@ -266,15 +313,22 @@ function result(seen, anew) {
     ]),
     legacyNote(change.legacy),
     h("h3", {}, "Undo"),
-    copyButton(`strangler resume ${change.order.id} --reason '...'`),
+    orders.map(({ id }) => h("div", { key: id }, copyButton(`strangler resume ${id} --reason '...'`))),
     h(
       "div",
       { class: "buttons" },
-      h("button", { type: "button", onclick: () => resumeOrder(change.order) }, "Undo: resume …"),
+      orders.slice(0, 6).map((order) =>
+        h("button", { type: "button", key: order.id, onclick: () => resumeOrder(order) }, orders.length > 1 ? `Undo ${order.id}: resume …` : "Undo: resume …"),
+      ),
       h("button", { type: "button", class: "quiet", onclick: anew }, "Roll back something else"),
     ),
-    h("p", { class: "note" }, "The same on the command line: ", h("code", {}, `strangler rollback ${scopeOption(scope)} --reason '...'`)),
+    h("p", { class: "note" }, "The same on the command line: ", h("code", {}, command(scope, over))),
   );
+}
+
+function command(scope, over) {
+  const raised = RAISED.find((each) => JSON.stringify(each.said) === JSON.stringify(scope));
+  return `strangler rollback ${raised ? raised.option : scopeOption(scope)} ${over ? `--over ${over} ` : ""}--reason '...'`;
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);

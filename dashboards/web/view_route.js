@@ -181,7 +181,7 @@ function plots(seen) {
   if (!seen.hour?.at.length) return missing("The plots begin with the first figures, after ten seconds.");
   const { at, sides: both } = seen.hour;
   const to = at.at(-1);
-  const from = Math.min(at[0], to - 600);
+  const from = Math.min(at[0], to - 300);
   const marks = (seen.past || []).map((revision) => ({
     at: revision.at,
     kind: revision.order?.startsWith("R") ? "bad" : "",

@@ -58,9 +58,10 @@ def routes_yaml(ports: dict[str, int], count: int) -> str:
     ]
     for number in range(count - 3):
         group = GROUPS[number % len(GROUPS)]
-        weight = WEIGHTS[number * 7 % len(WEIGHTS)]
+        weight = WEIGHTS[(number * 7 + number // 10) % len(WEIGHTS)]
         path = f"/v1/{group}/things{number}/{{id}}"
-        lines.append(f"  - {{path: '{path}', methods: [GET], group: {group}, weight: {weight}}}")
+        plan = ", rollout: careful" if number in {2, 9, 12} else ""
+        lines.append(f"  - {{path: '{path}', methods: [GET], group: {group}, weight: {weight}{plan}}}")
     return "\n".join(lines) + "\n"
 
 

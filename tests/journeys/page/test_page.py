@@ -1,4 +1,4 @@
-"""What the page promises whoever looks at it: speed with 1,500 routes, honesty when it is cut off, roles, and access."""
+"""What the page promises whoever looks at it: speed with 1,500 routes, honesty when cut off, roles, and access."""
 
 from __future__ import annotations
 
