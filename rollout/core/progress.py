@@ -1,6 +1,7 @@
 """How far the migration is: the stage of every route, what that adds up to, and what has been left lying.
 
-    retired     legacy and new are the same upstream: nothing of the old system is left behind this route
+    retired     the new side answers everything, and the file says that legacy never steps in again (`finalised`, or one
+                upstream for both sides): nothing of the old system is needed for this route
     done        the new side answers everything
     ramping     some of it is new, or was meant to be, and its weight has moved within `SETTLED`
     holding     some of it is new, or was meant to be, and it stands: held back by a rollback, a pin or a freeze,
@@ -87,7 +88,7 @@ class Standing:
     @property
     def new(self) -> int:
         """Requests that did not need the old system."""
-        return sum(self.requests) if self.track.stage is Stage.RETIRED else self.requests[Side.NEW]
+        return sum(self.requests) if self.route.legacy == self.route.new else self.requests[Side.NEW]
 
 
 def standings(
@@ -139,7 +140,7 @@ def stage_of(route: Route, share: int, wish: int, still: float, *, frozen: bool)
     if route.legacy == route.new:
         return Stage.RETIRED
     if share >= PPM:
-        return Stage.DONE
+        return Stage.RETIRED if route.finalised else Stage.DONE
     if not wish:
         return Stage.SHADOWING if route.shadow is not None and route.shadow.percent else Stage.LEGACY
     held = share < wish or frozen or still >= SETTLED
@@ -192,7 +193,7 @@ def tally(found: Iterable[Standing]) -> Tally:
         apis[index] += 1
         requests[index] += sum(each.requests)
         new += each.new
-        share += PPM if each.track.stage is Stage.RETIRED else each.share
+        share += PPM if each.route.legacy == each.route.new else each.share
     return Tally(tuple(apis), tuple(requests), new, share)
 
 

@@ -75,6 +75,8 @@ def weighted(weight: int) -> Route:
         (weighted(PPM), Stage.DONE),
         (replace(ROUTE, legacy="catalog", weight=PPM), Stage.RETIRED),
         (replace(ROUTE, legacy="catalog", weight=0), Stage.RETIRED),
+        (replace(ROUTE, finalised=True, weight=PPM), Stage.RETIRED),
+        (replace(ROUTE, finalised=True, weight=PPM // 2), Stage.RAMPING),
     ],
 )
 def test_a_route_that_has_just_been_seen(route: Route, stage: Stage) -> None:
@@ -110,6 +112,11 @@ def test_a_rollback_and_its_resume_are_no_movement() -> None:
     back = later(first, 10 * DAY, order(Kind.ROLLBACK))
     again = stand(first.route, before=back.track, now=NOW + 11 * DAY)
     assert (NOW, Stage.HOLDING) == (again.track.moved, again.track.stage)
+
+
+def test_what_is_rolled_back_is_not_retired() -> None:
+    """Whatever the file says about legacy, it answers now."""
+    assert Stage.HOLDING == stand(replace(ROUTE, finalised=True, weight=PPM), order(Kind.ROLLBACK)).track.stage
 
 
 def test_a_frozen_route_holds() -> None:
