@@ -134,6 +134,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_discover(commands)
     _add_orders(commands)
     _add_rollouts(commands)
+    _add_shadow(commands)
     return parser
 
 
@@ -327,6 +328,19 @@ def _add_rollouts(commands: Commands) -> None:
     aa.add_argument("route", metavar="ROUTE", help="its name")
     aa.add_argument("--share", type=values.percent, metavar="PERCENT", default=1.0, help="(default: 1)")
     _command(what, "drill", "the judgement has to find a fault that is made up")
+
+
+def _add_shadow(commands: Commands) -> None:
+    shadow = commands.add_parser(
+        "shadow",
+        help="what copies of requests have shown about the other side",
+        description="Copies, and what differs.",
+    )
+    what = shadow.add_subparsers(dest="what", metavar="list|report", required=True)
+    _command(what, "list", "the routes whose requests are copied, and how their answers compare")
+    report = _command(what, "report", "where the answers of the two sides differ, what is worst first")
+    report.add_argument("route", metavar="ROUTE", help="its name")
+    report.add_argument("--all", action="store_true", help="every place, not just the first ones")
 
 
 def _add_places(commands: Commands) -> None:

@@ -18,6 +18,7 @@ from control.cli_drill import drill
 from control.cli_output import show, style
 from control.cli_rollback import rollback
 from control.cli_rollout import rollout
+from control.cli_shadow import shadow
 from control.cli_values import DONE, FAILED, USAGE
 from control.cli_watch import watch
 from control.render_changes import problem
@@ -182,4 +183,5 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Admin], int]]] = {
     "discover": _discover,
     "watch": watch,
     "rollout": rollout,
+    "shadow": shadow,
 }

@@ -26,6 +26,7 @@ LEVELS: Final = {
     EventName.ACCESS_TROUBLE: logging.WARNING,
     EventName.ORDER_REFUSED: logging.WARNING,
     EventName.COMPILER_RESTARTED: logging.WARNING,
+    EventName.COMPARER_RESTARTED: logging.WARNING,
     EventName.WORKER_LOST: logging.WARNING,
     EventName.SUPERSEDED: logging.WARNING,
 }

@@ -55,6 +55,8 @@ class EventName:
     RESTORED: Final = "revision.restored"
     CONFIRMED: Final = "change.confirmed"
     UNCONFIRMED: Final = "change.unconfirmed"
+    COMPARER_RESTARTED: Final = "comparer.restarted"
+    """What compares the answers of the two sides has ended, and is started anew."""
     STORE_FAILED: Final = "store.failed"
     STORE_RECOVERED: Final = "store.recovered"
     SNAPSHOT_UNWRITABLE: Final = "snapshot.unwritable"

@@ -16,6 +16,7 @@ from control.observer import Observer
 from control.progress import Progress
 from control.rollouts.service import Rollouts
 from control.series import Series
+from control.shadowing import Shadowing
 from router.core.explain import compiled
 from router.core.match import Matcher
 from router.core.model import Table
@@ -55,6 +56,8 @@ class Context:
     """None: nobody looks at the last hour."""
     access_log: str = ""
     """Where the workers write it: a path, `-` for standard output, empty for nowhere."""
+    shadowing: Shadowing | None = None
+    """None: no answers are compared here."""
     rollouts: Rollouts | None = None
     """None: no rollouts are run here."""
     observer: Observer | None = None

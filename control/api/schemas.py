@@ -223,3 +223,40 @@ SESSION: Final = answer({"name": TEXT, "role": TEXT, "csrf": maybe(TEXT)})
 PROBLEM: Final = answer(
     {"type": TEXT, "title": TEXT, "status": COUNT, "code": TEXT, "detail": TEXT}, instead=TEXT, field=TEXT, id=TEXT
 )
+SHADOWS: Final = answer(
+    {
+        "revision": ORDINAL,
+        "routes": many(
+            answer(
+                {
+                    "route": TEXT,
+                    "percent": PERCENT,
+                    "compare": TRUTH,
+                    "verdicts": OBJECT,
+                    "failures": OBJECT,
+                    "copies": OBJECT,
+                }
+            )
+        ),
+    }
+)
+SHADOW: Final = answer(
+    {
+        "revision": ORDINAL,
+        "route": TEXT,
+        "legacy": TEXT,
+        "new": TEXT,
+        "since": NUMBER,
+        "until": NUMBER,
+        "compared": COUNT,
+        "verdicts": OBJECT,
+        "causes": OBJECT,
+        "failures": OBJECT,
+        "parity": OBJECT,
+        "copies": OBJECT,
+        "noise": OBJECT,
+        "places": many(OBJECT),
+        "rules": many(OBJECT),
+        "remarks": OBJECT,
+    }
+)

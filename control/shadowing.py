@@ -1,0 +1,190 @@
+"""Control's end of the comparing process: starts it, tells it what to compare, asks it what it found.
+
+It is a child like the compiler, and of less consequence: when it dies it is started anew a second later, with what it
+had written to disk, and when it does not answer in time the question is answered with nothing.  While no route in
+force is compared there is no child at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.core.compare.policy import Level
+from rollout.core.evidence import Epoch, Evidence
+from rollout.shadow.page import Subject, shadowed_from
+from router.core.comparing import Comparing
+from router.core.model import Table
+from router.events import EventName, Events
+
+PATIENCE: Final = 3.0
+"""Seconds that an answer may take: the child may be in the middle of a large comparison."""
+AGAIN: Final = 1.0
+"""Seconds before it is started anew."""
+FRESH: Final = 2.0
+"""Seconds for which totals are good enough for the next who asks."""
+MAX_ANSWER: Final = 64 * 1024 * 1024
+
+Totals = Mapping[str, Mapping[str, Any]]
+"""By route: verdicts, failures, copies, epochs."""
+
+
+def subjects(table: Table) -> tuple[Subject, ...]:
+    """The routes that are compared, with the rules of all their levels."""
+    found = []
+    for route in table.routes:
+        shadow = route.shadow
+        if shadow is None or not shadow.compare or not shadow.percent or route.new is None:
+            continue
+        group = table.groups.get(route.group)
+        levels = [("platform", table.compare), (f"route {route.name}", route.compare)]
+        if group is not None:
+            levels.insert(1, (f"group {group.name}", group.compare))
+        said = tuple(Level(name, comparing) for name, comparing in levels if comparing != Comparing())
+        found.append(Subject(route.name, route.legacy, route.new, shadow.samples, said))
+    return tuple(found)
+
+
+class Shadowing:
+    """Asks the comparing process.  `run` keeps it alive; everything else waits for it a short time at most."""
+
+    def __init__(
+        self,
+        state: Path,
+        events: Events,
+        command: tuple[str, ...] = (sys.executable, "-m", "rollout.shadow"),
+    ) -> None:
+        self._state = state
+        self._events = events
+        self._command = command
+        self._subjects: tuple[Subject, ...] = ()
+        self._wanted = asyncio.Event()
+        self._child: asyncio.subprocess.Process | None = None
+        self._questions: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._number = 0
+        self._totals: Totals = {}
+        self._looked = float("-inf")
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The routes in force whose answers are compared."""
+        return tuple(subject.name for subject in self._subjects)
+
+    def follow(self, table: Table) -> None:
+        """A table that is in force from now on."""
+        self._subjects = subjects(table)
+        if self._subjects:
+            self._wanted.set()
+        self._tell()
+
+    async def report(self, route: str) -> dict[str, Any] | None:
+        """What came of comparing a route; None: nobody knows, or nobody answers."""
+        answer = await self._ask({"op": "report", "route": route})
+        found = None if answer is None else answer.get("report")
+        return found if isinstance(found, dict) else None
+
+    async def totals(self) -> Totals:
+        """Counts of all routes; of a child that does not answer, those of before."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked >= FRESH:
+            self._looked = now
+            answer = await self._ask({"op": "totals"})
+            if answer is not None:
+                self._totals = answer["totals"]
+        return self._totals
+
+    async def evidence(self) -> tuple[Evidence, ...]:
+        """What comparisons say about each route, by revision and share, as sums since counting began."""
+        totals = await self.totals()
+        return tuple(
+            Evidence(Epoch(route, revision, share), shadow=shadowed_from(row))
+            for route, found in totals.items()
+            for revision, share, row in found["epochs"]
+        )
+
+    async def run(self) -> None:
+        """Keeps the child alive until it is cancelled."""
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._live()
+            except OSError as error:
+                self._events.tell(EventName.COMPARER_RESTARTED, why=str(error))
+            await asyncio.sleep(AGAIN)
+
+    async def _live(self) -> None:
+        """One life of the child."""
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(
+            *self._command, str(self._state), stdin=pipe, stdout=pipe, start_new_session=True, limit=MAX_ANSWER
+        )
+        self._child = child
+        try:
+            self._tell()
+            if child.stdout is not None:
+                while line := await child.stdout.readline():
+                    self._heard(line)
+            self._events.tell(EventName.COMPARER_RESTARTED, why=f"it ended with {await child.wait()}")
+        except ValueError as error:
+            self._events.tell(EventName.COMPARER_RESTARTED, why=f"it said what nobody understands: {error}")
+        finally:
+            self._child = None
+            self._forget_questions()
+            await _end(child)
+
+    def _heard(self, line: bytes) -> None:
+        answer = json.loads(line)
+        waiting = self._questions.pop(answer["n"], None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    def _tell(self) -> None:
+        """What is compared, to a child that is there."""
+        self._write({"op": "follow", "routes": [subject.as_message() for subject in self._subjects]})
+
+    def _write(self, message: Mapping[str, Any]) -> bool:
+        child = self._child
+        if child is None or child.stdin is None or child.stdin.is_closing():
+            return False
+        if child.stdin.transport.get_write_buffer_size() > MAX_ANSWER:
+            return False
+        child.stdin.write(json.dumps(message).encode() + b"\n")
+        return True
+
+    async def _ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
+        self._number += 1
+        number = self._number
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._questions[number] = future
+        try:
+            if not self._write({**question, "n": number}):
+                return None
+            return await asyncio.wait_for(future, PATIENCE)
+        except TimeoutError:
+            return None
+        finally:
+            self._questions.pop(number, None)
+
+    def _forget_questions(self) -> None:
+        for future in self._questions.values():
+            if not future.done():
+                future.set_result({})
+        self._questions.clear()
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """Closing its standard input asks it to write everything down and end; after a second it is made to."""
+    if child.stdin is not None:
+        child.stdin.close()
+    try:
+        await asyncio.wait_for(child.wait(), 1.0)
+    except TimeoutError:
+        try:
+            child.kill()
+        except ProcessLookupError:
+            pass
+        await child.wait()
