@@ -7,8 +7,8 @@ on the past alone, hence what a sequential test promises stays true; and per sid
 since the smaller side has fewer clients to use up.
 
 Only clients with errors are remembered, as 64-bit numbers in two generations of an hour each, all routes in one
-set.  When a generation is full it ends early: a fleet-wide outage costs memory for twice `MOST` and no more, and retries
-in it may count twice.
+set.  When a generation is full it ends early: a fleet-wide outage costs memory for twice `MOST` and no more, and what
+is tried again in it may count twice.
 
 There has to be one memory for all workers.  With four that each remember their own, retries over many connections
 count up to four times, and 3 to 12 of a hundred simulated rollouts with identical sides were rolled back.  It is enough
