@@ -19,6 +19,7 @@ Pure: what is in force, what was counted and the time come in.  It judges no rol
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,14 +33,10 @@ SETTLED: Final = 7 * DAY
 """Seconds without movement after which a route no longer ramps but stands."""
 STANDS: Final = 60 * DAY
 """Seconds without movement after which somebody should be asked."""
-FORGOTTEN: Final[Mapping[Kind, float]] = {
-    Kind.ROLLBACK: 7 * DAY,
-    Kind.DRAIN: 7 * DAY,
-    Kind.FREEZE: 14 * DAY,
-    Kind.WEIGHT: 30 * DAY,
-    Kind.PIN: 30 * DAY,
-    Kind.CAP: 90 * DAY,
-}
+FORGOTTEN: Final[Mapping[Kind, float]] = defaultdict(
+    lambda: 30 * DAY,
+    {Kind.ROLLBACK: 7 * DAY, Kind.DRAIN: 7 * DAY, Kind.OFF: 7 * DAY, Kind.FREEZE: 14 * DAY, Kind.CAP: 90 * DAY},
+)
 """Seconds after which an order that nothing ends looks forgotten."""
 _GLOB: Final = frozenset("*?[")
 
