@@ -39,6 +39,7 @@ from control.counters import CounterFiles, RecentTraffic
 from control.holding import hold_sites
 from control.loopback import UnsafeAddressError
 from control.metrics import Metrics
+from control.notify import Notifier
 from control.observer import Observer
 from control.options import Options
 from control.progress import Progress
@@ -186,6 +187,7 @@ async def _serve(
         live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
     context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges, made.progress, made.series)
     context.rollouts = made.rollouts
+    notifier = Notifier(live.events, lambda: live.table.notify, time.time)
     context.observer = made.observer
     context.close_breaker, context.left_at_places = made.fleet.close_breaker, made.fleet.left_at_places
     context.access_log = options.access_log
@@ -215,6 +217,7 @@ async def _serve(
                 group.create_task(keep_time(live), name="keep-time"),
                 group.create_task(made.rollouts.controller.run(), name="rollouts"),
                 group.create_task(made.rollouts.keep_drilling(), name="drills"),
+                group.create_task(notifier.run(), name="notify"),
             ]
             server = await _doorway(runner).open(admin, encryption(options))
             live.events.tell(EventName.STARTED, pid=os.getpid(), revision=live.revision, admin=options.admin)
