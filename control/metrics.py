@@ -10,7 +10,7 @@ Series of routes and endpoints exist once there was something to count.  Route l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -18,10 +18,12 @@ from prometheus_client.exposition import generate_latest
 
 from control.counters import GAUGES, CounterFiles, sliced
 from control.observer import Seen
+from control.shadowing import Totals
 from rollout.core.progress import STAGES, Look, Why
 from rollout.core.run import Run
 from rollout.core.verdict import Verdict
 from router.core.attempt import Stage
+from router.core.capture import Count
 from router.core.explain import filling
 from router.core.health import Status
 from router.core.model import PPM, Side
@@ -68,6 +70,10 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
         "Evidence of what governs a rollout, as logarithm, by that of its threshold: from 1 on the verdict is due.",
     ),
     Metric.ROLLOUT_JUDGED: ("gauge", "Requests that this was counted from, by side and outcome."),
+    Metric.SHADOW_COMPARED: ("counter", "Requests whose answers of both sides were compared, by verdict."),
+    Metric.SHADOW_FAILED: ("counter", "Of the mismatched: a side failed, which says nothing about parity."),
+    Metric.SHADOW_COPIED: ("counter", "Requests copied to the side that does not answer them."),
+    Metric.SHADOW_DROPPED: ("counter", "Requests that were not copied, or whose copies came to nothing, by reason."),
     Metric.LIMITS: ("counter", "How often a limit was reached or an uncommon path was taken."),
     Metric.SHARE: ("gauge", "Share of the new side, 0 to 1: as declared in routes.yaml, and as in force."),
     Metric.ORDERS: ("gauge", "Orders in force."),
@@ -134,10 +140,12 @@ class Metrics:
         rollouts: Callable[[], tuple[Iterable[Run], bool]] | None = None,
         verdicts: Callable[[], Iterable[tuple[str, Verdict]]] | None = None,
         seen: Callable[[], Iterable[Seen]] = tuple,
+        shadow: Callable[[], Awaitable[Totals]] | None = None,
     ) -> None:
         """`seen`: every target that is watched."""
         self._live = live
         self._seen = seen
+        self._shadow = shadow
         self._progress = progress
         self._rollouts = rollouts
         self._verdicts = verdicts
@@ -167,6 +175,8 @@ class Metrics:
                 _add_rollouts(page, *self._rollouts())
             if self._verdicts is not None:
                 _add_evidence(page, self._verdicts())
+            if self._shadow is not None:
+                _add_shadow(page, await self._shadow())
         return [*page.text(), generate_latest(self._registry)]
 
     def _add_route(self, page: Page, name: str, start: int, current: set[int]) -> None:
@@ -256,6 +266,20 @@ def _add_evidence(page: Page, verdicts: Iterable[tuple[str, Verdict]]) -> None:
             whole = sum(getattr(span, f"{side}_all") for span in verdict.spans)
             for outcome, count in (("bad", bad), ("good", whole - bad)):
                 page.add(Metric.ROLLOUT_JUDGED, count, route=route, side=side, outcome=outcome)
+
+
+def _add_shadow(page: Page, totals: Totals) -> None:
+    """Routes that are compared, what they were compared to, and what became of their copies."""
+    for route, found in totals.items():
+        for verdict, count in found["verdicts"].items():
+            page.add(Metric.SHADOW_COMPARED, count, route=route, verdict=verdict)
+        for who, count in found["failures"].items():
+            page.add(Metric.SHADOW_FAILED, count, route=route, who=who.removesuffix("_failed"))
+        for what, count in found["copies"].items():
+            if what == Count.COPIED:
+                page.add(Metric.SHADOW_COPIED, count, route=route)
+            else:
+                page.add(Metric.SHADOW_DROPPED, count, route=route, reason=what)
 
 
 def _add_progress(page: Page, look: Look) -> None:

@@ -150,6 +150,12 @@ class Metric:
     ROLLOUT_ARMED: Final = "strangler_rollout_armed"
     ROLLOUT_EVIDENCE: Final = "strangler_rollout_evidence_ratio"
     ROLLOUT_JUDGED: Final = "strangler_rollout_judged_requests"
+    SHADOW_COMPARED: Final = "strangler_shadow_compared_total"
+    SHADOW_FAILED: Final = "strangler_shadow_failed_total"
+    """{who=...}: mismatches that say who was up."""
+    SHADOW_COPIED: Final = "strangler_shadow_copied_total"
+    SHADOW_DROPPED: Final = "strangler_shadow_dropped_total"
+    """{reason=...}: a `Count` of `router.core.capture`."""
     LIMITS: Final = "strangler_limit_events_total"
     """{limit=...}: one series per countable WorkerSlot, its name in lower case."""
 
