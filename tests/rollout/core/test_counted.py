@@ -1,0 +1,123 @@
+"""How readings of counters become evidence, and when they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout.core.counted import QUIET, Counted, Outcomes, Track, difference, limits_of, track
+from rollout.core.evidence import Counts, Epoch, Evidence, Tally
+
+AT = 1000.0
+
+
+def read(new: int = 0, failed: int = 0, legacy: int = 0, legacy_failed: int = 0) -> Counted:
+    return Counted(Outcomes(legacy, legacy_failed), Outcomes(new, failed))
+
+
+def then(before: Track | None, counted: Counted, at: float, **more: Any) -> tuple[Track, Evidence | None]:
+    usual: dict[str, Any] = {
+        "route": "p", "share": 10_000, "revision": 3, "settled": True, "limits": (), "hurry": False, "span": 3600.0,
+    }  # fmt: skip
+    return track(before, counted, at=at, **usual | more)
+
+
+BEGUN, _ = then(None, read(100, 5, 1000, 7), AT)
+
+
+def test_a_failure_of_the_new_side_is_evidence_at_once() -> None:
+    """With everything else that came since the last row."""
+    after, row = then(BEGUN, read(103, 6, 1100, 8), AT + 0.5)
+    assert row is not None
+    assert Epoch("p", 3, 10_000) == row.epoch
+    assert Counts(3, 1, 3, Tally(1)) == row.new
+    assert Counts(100, 1, 100, Tally(1)) == row.legacy
+    assert (AT + 0.5, 3) == (after.at, after.sample)
+
+
+def test_quiet_readings_are_gathered() -> None:
+    """Until some seconds have passed, or somebody is in a hurry."""
+    kept, row = then(BEGUN, read(103, 5, 1100, 9), AT + 1)
+    assert (BEGUN, None) == (kept, row)
+    assert None is not then(BEGUN, read(103, 5, 1100, 9), AT + 1, hurry=True)[1]
+    assert None is not then(BEGUN, read(103, 5, 1100, 9), AT + QUIET)[1]
+    assert None is then(BEGUN, read(100, 5, 1000, 7), AT + QUIET)[1]
+
+
+@pytest.mark.parametrize("change", [{"settled": False}, {"share": 50_000}, {"revision": 4}])
+def test_what_was_counted_while_a_change_was_under_way_is_no_evidence(change: dict[str, Any]) -> None:
+    """Nobody knows which share a request was routed by; counting begins anew with the next sound reading."""
+    unsound, row = then(BEGUN, read(200, 50, 2000, 7), AT + 1, **change)
+    assert None is row
+    if "settled" in change:
+        unsound, row = then(unsound, read(300, 60, 3000, 7), AT + 2)
+        assert None is row
+    usual = {"share": unsound.share, "revision": unsound.revision}
+    _, row = then(unsound, read(310, 61, 3100, 7), AT + 3, **usual)
+    assert row is not None
+    assert row.new.failures == (1 if "settled" in change else 11)
+
+
+def test_a_counter_that_ran_backwards_is_no_evidence() -> None:
+    """The reading after it is counted from there."""
+    after, row = then(BEGUN, read(50, 5, 1000, 7), AT + QUIET)
+    assert None is row
+    _, row = then(after, read(52, 6, 1000, 7), AT + 2 * QUIET)
+    assert row is not None
+    assert 2 == row.new.requests
+
+
+def test_harm_is_what_legacy_would_not_have_done_as_well() -> None:
+    """Failures beyond legacy's rate, within the budget's time."""
+    known, _ = then(BEGUN, read(1100, 25, 101_000, 1007), AT + 10)
+    assert 10.0 == pytest.approx(known.harm_since(0.0))
+    later, _ = then(known, read(1200, 35, 101_100, 1008), AT + 2000)
+    assert pytest.approx(19.0, abs=0.1) == later.harm_since(0.0)
+    assert pytest.approx(9.0, abs=0.1) == later.harm_since(AT + 11)
+    much, _ = then(later, read(1201, 36, 101_100, 1008), AT + 2000 + 3600)
+    assert 1 == len(much.harm)
+
+
+def test_slow_is_what_lies_beyond_legacys_frozen_quantiles() -> None:
+    """A request counts for each limit that it is beyond; too little known of legacy: no limits."""
+    durations = (100, 350, 300, 150, 90, 10)
+    limits = limits_of(durations)
+    assert (2, 3, 4) == limits
+    before, after = Outcomes(durations=durations), Outcomes(10, 0, 0, (101, 351, 300, 155, 91, 12))
+    found = difference(before, after, limits)
+    assert found is not None
+    assert (10, (8, 3, 2)) == (found.timed, tuple(tally.count for tally in found.slow))
+    assert () == limits_of((100, 100))
+
+
+numbers = st.integers(0, 50)
+
+
+@given(st.lists(st.tuples(numbers, numbers, numbers, numbers, st.floats(0.1, 10.0), st.booleans()), max_size=40))
+def test_nothing_is_counted_twice(readings: list[tuple[int, int, int, int, float, bool]]) -> None:
+    """The rows' sums are never more than the counters', and all of it while nothing changes."""
+    sums, at, rows = read(), AT, []
+    known, _ = then(None, sums, at)
+    settled_always = True
+    for new, failed, legacy, legacy_failed, seconds, settled in readings:
+        at += seconds
+        old, far = sums.legacy, sums.new
+        sums = read(
+            far.requests + new + failed,
+            far.failures + failed,
+            old.requests + legacy + legacy_failed,
+            old.failures + legacy_failed,
+        )
+        settled_always = settled_always and settled
+        known, row = then(known, sums, at, settled=settled)
+        rows += [row] if row else []
+    known, row = then(known, sums, at + QUIET)
+    rows += [row] if row else []
+    counted = sum(row.new.requests for row in rows), sum(row.new.failures for row in rows)
+    whole = (sums.new.requests, sums.new.failures)
+    assert counted[0] <= whole[0] and counted[1] <= whole[1]
+    if settled_always:
+        assert whole == counted
