@@ -46,6 +46,7 @@ from control.progress import Progress
 from control.resolver import DnsLookup
 from control.rollouts.service import Rollouts, rollouts_of
 from control.series import Series
+from control.shadowing import Shadowing
 from control.stores.journal import SqliteJournal
 from control.stores.progress import ProgressStore
 from control.stores.sqlite import SqliteStore
@@ -55,7 +56,7 @@ from rollout.ports import JournalError
 from router.core.model import UNLISTED
 from router.events import EventName, Events
 from router.live import Live, Refusal
-from router.ports import StoreError
+from router.ports import Compiled, StoreError
 
 EXIT_REFUSED: Final = 78
 """There is nothing to put in force, and trying again will not help (EX_CONFIG)."""
@@ -89,6 +90,7 @@ class Parts:
     series: Series
     observer: Observer
     rollouts: Rollouts
+    shadowing: Shadowing
 
 
 @asynccontextmanager
@@ -111,6 +113,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     traffic = RecentTraffic(files, lambda: _route_blocks(live), clock)
     audit = Audit(options.state, clock.now, lambda why: events.tell(EventName.ACCESS_TROUBLE, why=why))
     observer = Observer(lambda seen: live.observe(seen), files, clock, events, DnsLookup())  # noqa: PLW0108  # comes later
+    shadowing = Shadowing(options.state, events)
     live = Live(
         store=store,
         fleet=fleet,
@@ -122,7 +125,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         checker=checker,
         local=local_time,
         trace=audit.revision,
-        look=lambda compiled: observer.follow(compiled.table, compiled.blocks.endpoints),
+        look=lambda compiled: _follow(compiled, observer, shadowing),
     )
     memory = ProgressStore(options.state / "progress.db")
     progress = Progress(live, traffic.sums, clock, events, memory)
@@ -136,10 +139,13 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         rollouts=rollouts.newest,
         verdicts=rollouts.verdicts,
         seen=observer.seen,
+        shadow=shadowing.totals,
     )
     try:
         await compiler.start()
-        yield Parts(live, fleet, adoption, traffic, metrics, checker, audit, progress, series, observer, rollouts)
+        yield Parts(
+            live, fleet, adoption, traffic, metrics, checker, audit, progress, series, observer, rollouts, shadowing
+        )
     finally:
         await live.close()
         await compiler.close()
@@ -148,6 +154,12 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
         await memory.close()
         await journal.close()
         files.close()
+
+
+def _follow(compiled: Compiled, observer: Observer, shadowing: Shadowing) -> None:
+    """A table that is about to take force."""
+    observer.follow(compiled.table, compiled.blocks.endpoints)
+    shadowing.follow(compiled.table)
 
 
 def _route_blocks(live: Live) -> dict[str, int]:
@@ -187,6 +199,7 @@ async def _serve(
         live.events.tell(EventName.ACCESS_TROUBLE, why=f"{options.config} can be written by its whole group")
     context = Context(live, made.traffic, made.metrics, made.checker, made.fleet.exchanges, made.progress, made.series)
     context.rollouts = made.rollouts
+    context.shadowing = made.shadowing
     notifier = Notifier(live.events, lambda: live.table.notify, time.time)
     context.observer = made.observer
     context.close_breaker, context.left_at_places = made.fleet.close_breaker, made.fleet.left_at_places
@@ -217,6 +230,7 @@ async def _serve(
                 group.create_task(keep_time(live), name="keep-time"),
                 group.create_task(made.rollouts.controller.run(), name="rollouts"),
                 group.create_task(made.rollouts.keep_drilling(), name="drills"),
+                group.create_task(made.shadowing.run(), name="shadowing"),
                 group.create_task(notifier.run(), name="notify"),
             ]
             server = await _doorway(runner).open(admin, encryption(options))

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from rollout.core.compare.policy import Level
 from rollout.core.evidence import Epoch, Evidence
-from rollout.shadow.page import Subject, shadowed_from
+from rollout.shadow.page import Subject, follow_message, shadowed_from
 from router.core.comparing import Comparing
 from router.core.model import Table
 from router.events import EventName, Events
@@ -63,6 +63,7 @@ class Shadowing:
         self._command = command
         self._subjects: tuple[Subject, ...] = ()
         self._wanted = asyncio.Event()
+        self._changed = asyncio.Event()
         self._child: asyncio.subprocess.Process | None = None
         self._questions: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._number = 0
@@ -79,7 +80,7 @@ class Shadowing:
         self._subjects = subjects(table)
         if self._subjects:
             self._wanted.set()
-        self._tell()
+        self._changed.set()
 
     async def report(self, route: str) -> dict[str, Any] | None:
         """What came of comparing a route; None: nobody knows, or nobody answers."""
@@ -123,8 +124,8 @@ class Shadowing:
             *self._command, str(self._state), stdin=pipe, stdout=pipe, start_new_session=True, limit=MAX_ANSWER
         )
         self._child = child
+        telling = asyncio.create_task(self._tell(), name="what to compare")
         try:
-            self._tell()
             if child.stdout is not None:
                 while line := await child.stdout.readline():
                     self._heard(line)
@@ -132,6 +133,7 @@ class Shadowing:
         except ValueError as error:
             self._events.tell(EventName.COMPARER_RESTARTED, why=f"it said what nobody understands: {error}")
         finally:
+            telling.cancel()
             self._child = None
             self._forget_questions()
             await _end(child)
@@ -142,17 +144,20 @@ class Shadowing:
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
 
-    def _tell(self) -> None:
-        """What is compared, to a child that is there."""
-        self._write({"op": "follow", "routes": [subject.as_message() for subject in self._subjects]})
+    async def _tell(self) -> None:
+        """What is compared, now and whenever that changes; written out in a thread, since rules may be many."""
+        self._changed.set()
+        while await self._changed.wait():
+            self._changed.clear()
+            self._write(await asyncio.to_thread(_told, self._subjects))
 
-    def _write(self, message: Mapping[str, Any]) -> bool:
+    def _write(self, line: bytes) -> bool:
         child = self._child
         if child is None or child.stdin is None or child.stdin.is_closing():
             return False
         if child.stdin.transport.get_write_buffer_size() > MAX_ANSWER:
             return False
-        child.stdin.write(json.dumps(message).encode() + b"\n")
+        child.stdin.write(line)
         return True
 
     async def _ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
@@ -161,7 +166,7 @@ class Shadowing:
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._questions[number] = future
         try:
-            if not self._write({**question, "n": number}):
+            if not self._write(_line({**question, "n": number})):
                 return None
             return await asyncio.wait_for(future, PATIENCE)
         except TimeoutError:
@@ -174,6 +179,14 @@ class Shadowing:
             if not future.done():
                 future.set_result({})
         self._questions.clear()
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+def _told(subjects: tuple[Subject, ...]) -> bytes:
+    return _line(follow_message(subjects))
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final
@@ -57,13 +57,24 @@ class Subject:
         said = json.dumps([self.legacy, self.new, levels, headers], sort_keys=True)
         return blake2b(said.encode(), digest_size=12).hexdigest()
 
-    def as_message(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_message(cls, message: Mapping[str, Any]) -> Subject:
-        levels = tuple(_level(level) for level in message["levels"])
-        return cls(message["name"], message["legacy"], message["new"], float(message["samples"]), levels)
+def follow_message(subjects: Sequence[Subject]) -> dict[str, Any]:
+    """What control tells: each level once, since most routes share most of their rules."""
+    numbers: dict[Level, int] = {}
+    routes = [
+        [each.name, each.legacy, each.new, each.samples, [numbers.setdefault(it, len(numbers)) for it in each.levels]]
+        for each in subjects
+    ]
+    return {"op": "follow", "levels": [asdict(level) for level in numbers], "routes": routes}
+
+
+def followed(message: Mapping[str, Any]) -> list[Subject]:
+    """The inverse of `follow_message`."""
+    levels = [_level(each) for each in message["levels"]]
+    return [
+        Subject(str(name), str(legacy), str(new), float(samples), tuple(levels[number] for number in numbers))
+        for name, legacy, new, samples, numbers in message["routes"]
+    ]
 
 
 def _level(message: Mapping[str, Any]) -> Level:

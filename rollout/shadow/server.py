@@ -6,7 +6,7 @@ It is slow on purpose when there is much to do: after each stretch of comparing 
 runs at a low priority, so that it never takes more than half of a processor from those who carry traffic.  What it
 cannot take in time the workers drop and count.
 
-    in    {"op": "follow", "routes": [...]}                 what is compared; nothing else is
+    in    {"op": "follow", "levels": [...], "routes": [...]} what is compared; nothing else is
           {"op": "report", "route": "...", "n": 1}          answered as {"n": 1, "report": {...}}
           {"op": "totals", "n": 2}                          answered as {"n": 2, "totals": {...}}
     out   those answers, one a line
@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from rollout.shadow.book import Book
 from rollout.shadow.keeper import Keeper
-from rollout.shadow.page import Subject
+from rollout.shadow.page import followed
 from router.core.capture import SOCKET, Capture, FrameError, FrameReader, Message, noise_frame
 
 MAX_QUESTION: Final = 64 * 1024 * 1024
@@ -65,7 +65,7 @@ class Comparer:
 
     def _asked(self, question: dict[str, Any], sink: asyncio.WriteTransport) -> None:
         if question["op"] == "follow":
-            self._book.follow(map(Subject.from_message, question["routes"]), time.time())
+            self._book.follow(followed(question), time.time())
             for link in self.links:
                 link.tell(self._book.wishes())
             return
