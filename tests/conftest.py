@@ -1,4 +1,4 @@
-"""What all tests share: the honest handling of programs that a machine may lack.
+"""What all tests share: patience with properties, and the honest handling of programs that a machine may lack.
 
 A test that runs another program says so with `@pytest.mark.needs_tool("nginx")`, or asks the fixture `needs_tool`
 for its path.  Where the program is missing the test is skipped and the run ends with a list of what was missing;
@@ -12,6 +12,11 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is slow, and slow is not wrong; a test that hangs has a limit of its own.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 MISSING = "missing tool: "
 
