@@ -18,7 +18,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, final
 
-from router.core.attempt import IDEMPOTENT, SAFE, Next, Stage, Try, after_failure, after_status
+from router.core.attempt import IDEMPOTENT, MAX_TRIES, SAFE, Next, Stage, Try, after_failure, after_status
 from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide, place_at_site
 from router.core.headers import BadField, bare_host, tokens, without
 from router.core.model import PPM, DotRule, Side
@@ -82,6 +82,8 @@ class Exchange:
     _pool: EndpointPool | None = None
     """Where the connection came from, or is to come from."""
     _tries: int = 0
+    """On this side, not counting those that met a stale connection."""
+    _stales: int = 0
     _tried: tuple[EndpointPool, ...] = ()
     _repeating: bool = False
     _stale_possible: bool = False
@@ -737,6 +739,7 @@ class Exchange:
         connection = self._let_go()
         answered = self._answer is not None
         stale = self._stale_possible and not self._seen_answer and stage in {Stage.HEAD, Stage.SEND} and connection
+        stale = stale and self._stales < MAX_TRIES
         what = Try(
             side=self.side,
             tries=self._tries,
@@ -795,7 +798,8 @@ class Exchange:
         plane = self.plane
         if stale:
             plane.bump(WorkerSlot.STALE_RETRIES)
-            self._tried = ()
+            self._stales += 1
+            self._tried = self._tried[:-1]
         else:
             self._count_repeat()
             if self.on_new and self._tries == 1:
@@ -804,7 +808,6 @@ class Exchange:
         pool = self._pool
         if stale and pool is not None:
             # What else is idle there is probably as dead: ask for a connection of its own.
-            self._tries += 1
             if pool.wait(self):
                 self._client.wait_until(plane.wheel.now + self.entry.handling.connect_timeout + 0.2)
             else:
