@@ -1,0 +1,269 @@
+"""Rollouts over real HTTP: a bad new side is found and left, a killed control goes on, a person's word counts."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.rig import ROOT, Router
+from tests.journeys.traffic import until
+
+
+class Side:
+    """One side: what it was asked, when it failed, and how much of it does."""
+
+    def __init__(self, failing: float = 0.0) -> None:
+        self.failing = failing
+        self.asked = 0
+        self.failed: list[float] = []
+        self.chance = random.Random(7)
+
+    def fails(self) -> bool:
+        self.asked += 1
+        if self.chance.random() >= self.failing:
+            return False
+        self.failed.append(time.time())
+        return True
+
+
+@contextmanager
+def serving(side: Side) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(500 if side.fails() else 200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A router that ends leaves connections behind."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Shop:
+    """A router with one route that may be moved, both of its sides, and users who never pause."""
+
+    def __init__(self, router: Router, legacy: Side, new: Side) -> None:
+        self.router, self.legacy, self.new = router, legacy, new
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._user, args=(number,)) for number in range(4)]
+
+    def begin(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _user(self, user: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.router.port, timeout=30)
+        number = 0
+        while not self._stop.wait(0.001):
+            number += 1
+            connection.request("GET", "/a", headers={"X-User-Id": f"{user}-{number}"})
+            connection.getresponse().read()
+        connection.close()
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """None: control is not there at this moment."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.router.admin_port, timeout=20)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            found = json.loads(answer.read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return None
+        else:
+            return found if answer.status == 200 else None
+        finally:
+            connection.close()
+
+    def do(self, what: str, **more: object) -> Any:
+        body = {"do": what, "scope": {"route": "a"}, "reason": "a journey"} | more
+        return self.ask("POST", "/api/v1/rollouts", body)
+
+    def run(self) -> dict[str, Any]:
+        """The newest run; empty while control is not there, or there is none."""
+        found = self.ask("GET", "/api/v1/rollouts?route=a")
+        runs = found["rollouts"] if found else []
+        return runs[0] if runs else {}
+
+    def is_at(self, phase: str, step: int | None = None) -> bool:
+        run = self.run()
+        return run.get("phase") == phase and step in {None, run["step"]}
+
+    def log(self) -> list[dict[str, Any]]:
+        lines: list[dict[str, Any]] = []
+        while more := self.ask("GET", f"/api/v1/rollouts/log?limit=500&after={lines[-1]['number'] if lines else 1}"):
+            if not more["lines"]:
+                break
+            lines += more["lines"]
+        return lines
+
+    def weights(self) -> list[str]:
+        """What the controller ordered, the oldest first."""
+        found = self.ask("GET", "/api/v1/revisions?limit=500&whole=true")
+        mine = [each for each in found["revisions"] if each["actor"] == "rollout"]
+        return [each["reason"] for each in reversed(mine)]
+
+    def control_pid(self) -> int | None:
+        for pid in self.router.pids():
+            try:
+                if b"control.main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
+            except OSError:
+                continue
+        return None
+
+    def kill_control(self) -> int:
+        """And waits for its successor; the id of the one that died."""
+        until(lambda: self.control_pid() is not None)
+        pid = self.control_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: self.control_pid() not in {None, pid} and self.ask("GET", "/api/v1/rollouts"), 30)
+        return pid
+
+    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "control", "rollout", *words]
+        command += ["--admin", f"http://127.0.0.1:{self.router.admin_port}"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+PLANS = "plans: {quick: {steps: [%s], time: 1s, bake: 1s, sample: 20, clients: 0}}\n"
+
+
+@contextmanager
+def shop(steps: str, failing: float = 0.0) -> Iterator[Shop]:
+    legacy, new = Side(), Side(failing)
+    with serving(legacy) as old_port, serving(new) as new_port:
+        routes = (
+            "version: 1\nlegacy: old\nupstreams:\n"
+            f"  old: {{endpoints: [http://127.0.0.1:{old_port}]}}\n  new: {{endpoints: [http://127.0.0.1:{new_port}]}}\n"
+            + PLANS % steps
+            + "routes:\n  - {path: /a, name: a, new: new, rollout: quick, subject: [header:X-User-Id], breaker: off}\n"
+        )
+        with Router(routes, workers=2) as router:
+            made = Shop(router, legacy, new)
+            made.begin()
+            try:
+                yield made
+            finally:
+                made.end()
+
+
+def test_a_new_side_that_fails_half_of_its_requests_is_left_at_once(figure: Callable[[str, str], None]) -> None:
+    """At 1 %: after 15 failed requests at most, and within two seconds of the one that decided."""
+    with shop("1, 100", failing=0.5) as here:
+        until(lambda: here.legacy.asked > 200)
+        assert here.do("start")
+        until(lambda: here.is_at("rolled-back"), 60)
+        log = here.log()
+        (verdict,) = (line["body"]["verdict"] for line in log if line["kind"] == "rollout.rolling_back")
+        (rolled_back,) = (line for line in log if line["kind"] == "rollout.rolled_back")
+        deciding = max(moment for moment in here.new.failed if moment <= verdict["at"])
+        took = rolled_back["at"] - deciding
+        figure(
+            "50 % errors at 1 % weight, real HTTP, automatic",
+            f"rolled back after {len(here.new.failed)} failed requests, {took:.2f} s after the deciding one",
+        )
+        assert len(here.new.failed) <= 15
+        assert took < 2 + 3, "a busy machine gets three seconds more"
+        assert "new" in verdict["sentence"] and "legacy" in verdict["sentence"]
+        asked = here.new.asked
+        legacy = here.legacy.asked
+        until(lambda: here.legacy.asked > legacy + 200)
+        assert asked == here.new.asked
+        (order,) = here.ask("GET", "/api/v1/orders")["orders"][-1:]
+        assert ("rollback", "rollout") == (order["kind"], order["actor"])
+        said = here.cli("status", "a")
+        assert 0 == said.returncode
+        assert "ROLLBACK route a" in said.stdout
+
+
+def test_control_is_killed_at_every_step_and_takes_each_once() -> None:
+    """kill -9 while a step is ordered and while it is judged: 10, 50 and 100 %, each ordered once."""
+    with shop("10, 50, 100") as here:
+        until(lambda: here.legacy.asked > 100)
+        assert here.do("start")
+        killed = [here.kill_control()]
+        for step in (1, 2):
+            until(lambda step=step: here.is_at("judging", step), 60)  # type: ignore[misc]
+            killed.append(here.kill_control())
+            until(lambda: here.do("promote", without_evidence=True), 60)
+            killed.append(here.kill_control())
+        until(lambda: here.is_at("done"), 90)
+        assert len(set(killed)) == 5
+        steps = [reason.partition("step ")[2].partition(",")[0] for reason in here.weights()]
+        assert ["1 of 3", "2 of 3", "3 of 3"] == steps
+        assert 100 == here.ask("GET", "/api/v1/routes/a")["effective"]
+
+
+def test_a_persons_weight_pauses_the_rollout_and_the_command_line_goes_on() -> None:
+    """What the person ordered holds until somebody resumes; then the step is taken again."""
+    with shop("10, 100") as here:
+        assert 0 == here.cli("start", "a", "--reason", "a journey").returncode
+        until(lambda: here.is_at("judging", 1), 60)
+        weight = {"weight": 30, "reason": "I know better"}
+        assert here.ask("PUT", "/api/v1/routes/a/weight", weight)
+        until(lambda: "its share was changed: 30 %" in (here.run().get("paused") or ""))
+        refused = here.cli("promote", "a", "--reason", "go")
+        assert (1, True) == (refused.returncode, "resume it first" in refused.stderr)
+        assert 30 == here.ask("GET", "/api/v1/routes/a")["effective"]
+        assert 0 == here.cli("resume", "a", "--reason", "go on").returncode
+        until(lambda: here.is_at("judging", 1) and here.ask("GET", "/api/v1/routes/a")["effective"] == 10)
+        assert 0 == here.cli("abort", "a", "--reason", "enough").returncode
+        until(lambda: here.is_at("aborted"))
+        assert 0 == here.ask("GET", "/api/v1/routes/a")["effective"]
+
+
+@pytest.mark.parametrize(
+    "words", [("plan",), ("plan", "a", "--explain"), ("replay",), ("aa", "a"), ("drill",), ("status",)]
+)
+def test_every_question_has_an_answer_from_the_first_moment(asked: Shop, words: tuple[str, ...]) -> None:
+    """Before there was any rollout, and in both forms."""
+    said = asked.cli(*words)
+    assert (0, "") == (said.returncode, said.stderr)
+    assert said.stdout
+    assert isinstance(json.loads(asked.cli(*words, "--json").stdout), dict)
+
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[Shop]:
+    with shop("10, 100") as here:
+        yield here
