@@ -125,6 +125,7 @@ STATUS: Final[Mapping[str, int]] = {
     "unknown-revision": 404,
     "unknown-route": 404,
     "unknown-site": 404,
+    "not-closed": 409,
 }
 
 
