@@ -34,6 +34,7 @@ from router.core.model import (
     PPM,
     UNLISTED,
     Breaker,
+    Credentials,
     DotRule,
     Endpoint,
     Expose,
@@ -42,6 +43,7 @@ from router.core.model import (
     Panic,
     Resume,
     Route,
+    Shadow,
     SlashRule,
     Source,
     SubjectSource,
@@ -265,6 +267,8 @@ def route_row(route: Route, block: int) -> Json:
         row["overflow"] = False
     if route.finalised:
         row["finalised"] = True
+    if route.shadow and route.shadow.percent and route.new:
+        row["shadow"] = _shadow_row(route.shadow)
     if route.panic is not Panic.OPEN:
         row["panic"] = route.panic
     if route.breaker:
@@ -293,9 +297,21 @@ def route_from_row(row: Json) -> tuple[Route, int]:
         expose=Expose(row["expose"]),
         overflow=row.get("overflow", True),
         finalised=row.get("finalised", False),
+        shadow=_shadow(*row["shadow"]) if "shadow" in row else None,
         panic=Panic(row.get("panic", Panic.OPEN)),
         breaker=_breaker(*row["breaker"]) if "breaker" in row else None,
     ), row["block"]
+
+
+def _shadow_row(shadow: Shadow) -> list[Any]:
+    return [shadow.percent, shadow.compare, shadow.methods, shadow.credentials, shadow.dangers, shadow.samples > 0]
+
+
+def _shadow(
+    percent: int, compare: bool, methods: Sequence[str], credentials: str, dangers: bool, samples: bool
+) -> Shadow:
+    """All that a worker has to know; how long samples are kept is no concern of its."""
+    return Shadow(percent, compare, tuple(methods), Credentials(credentials), dangers, float(samples))
 
 
 def _breaker(ratio: int, minimum: int, window: float, hold: float, resume: str) -> Breaker:

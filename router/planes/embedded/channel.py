@@ -39,6 +39,7 @@ _HOLD: Final = b'"op":"hold"'
 _RECENT: Final = b'"op":"recent"'
 _HEALTH: Final = b'"op":"health"'
 _BREAKER: Final = b'"op":"breaker"'
+_FAILURES: Final = b'"op":"failures"'
 _DISK_PATIENCE: Final = 0.5
 """Seconds that the answer to a hold waits for the disk; the hold is in force meanwhile."""
 
@@ -112,6 +113,10 @@ class Taker:
     def close_breaker(self, name: str) -> bool:
         """The new side of a route is well, says a person; False when there is no such route."""
         return self._plane.close_breaker(name)
+
+    def failures(self) -> dict[str, Any]:
+        """First tries that have failed since somebody asked last."""
+        return self._plane.failures.take()
 
     async def watch(self) -> None:
         """Also holds what another worker was told while this one stood still.  Runs until it is cancelled.
@@ -247,6 +252,8 @@ class ChannelConnection(asyncio.Protocol):
             self._recent(line)
         elif _HEALTH in line:
             self._health(line)
+        elif line.startswith(b"{" + _FAILURES):
+            self.send({"op": "failures"} | self._taker.failures())
         elif _BREAKER in line:
             self._breaker(line)
         else:

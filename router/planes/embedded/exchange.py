@@ -32,6 +32,7 @@ from router.telemetry import DURATION_BOUNDS, REASON_SLOTS, EndpointBlock, Error
 if TYPE_CHECKING:
     from router.core.places import Placing
     from router.planes.embedded.client import ClientConnection
+    from router.planes.embedded.mirror import Copy
     from router.planes.embedded.plane import Plane
     from router.planes.embedded.pools import Destination, EndpointPool
     from router.planes.embedded.snapshot import RouteEntry, Snapshot
@@ -92,8 +93,10 @@ class Exchange:
     _held: tuple[UpstreamConnection, Answer, bytes, int] | None = None
     """An answer of the new side that a fallback hides, and all it takes to deliver it after all."""
 
+    _copy: Copy | None = None
+    """What is to be told of this exchange, where it is copied to the other side."""
     _judged: bool = False
-    """The first try at the new side has been found bad, or is not the breaker's business."""
+    """The first try has failed, and is known to have."""
     _trial: bool = False
     """It tries the new side of a route whose breaker has tripped."""
 
@@ -155,10 +158,13 @@ class Exchange:
             side, reason = self._decide(snapshot, entry)
             self.on_new = side is _NEW
             self.reason = int(reason)
-        self.plane.active += 1
-        slots = self.plane.counters.slots
+        plane = self.plane
+        plane.active += 1
+        slots = plane.counters.slots
         slots[entry.block + _IN_FLIGHT + self.on_new * _SIDE] += 1
         self._counted = self._prepared = True
+        if entry.shadow is not None and plane.mirror is not None:
+            self._copy = plane.mirror.offer(self)
 
     def _find(self, snapshot: Snapshot) -> RouteEntry:
         request = self.request
@@ -361,6 +367,8 @@ class Exchange:
             self._send_body(wire)
         if done:
             self.request_done = True
+            if self._copy is not None:
+                self._copy.request_complete()
             if self._answer is None and self._connection is not None:
                 self._client.wait_until(self.plane.wheel.now + self.entry.handling.head_timeout)
         elif self._answer is None and self._connection is not None:
@@ -382,6 +390,8 @@ class Exchange:
         return wire, reader.done, reader.surplus
 
     def _send_body(self, wire: bytes) -> None:
+        if self._copy is not None:
+            self._copy.request_data(wire)
         connection = self._connection
         if self._replayable or connection is None:
             if self._body is None:
@@ -482,6 +492,9 @@ class Exchange:
             self._drop_held()
         self._answer = answer
         self.status = answer.status
+        copy = self._copy
+        if copy is not None:
+            copy.head(answer)
         client = self._client
         plane = self.plane
         lines = [answer.status_line]
@@ -499,6 +512,8 @@ class Exchange:
         if length == len(rest) and not self._chunk_answer:  # the common case: all of it is here
             lines.append(rest)
             client.transport.write(b"\r\n".join(lines))
+            if copy is not None:
+                copy.data(rest)
             self._complete(b"")
             return
         lines.append(b"")
@@ -518,20 +533,30 @@ class Exchange:
         connection = self._connection
         if status in _BAD_GATEWAYS and connection is not None:
             self.plane.counters.slots[connection.pool.block + EndpointBlock.BAD_GATEWAYS] += 1
-        if not self.on_new:
-            return
         if status >= 500:
-            self._judge_failure()
+            self._first_failure()
         elif self._trial:
             self._trial = False
             self.plane.trial_ended(self.entry, well=True)
 
-    def _judge_failure(self) -> None:
-        """The new side's first try is bad: its breaker hears of it, once."""
-        if self.on_new and not self._judged and self.reason == _WEIGHT:
-            trial, self._trial = self._trial, False
-            self._judged = True
-            self.plane.new_side_failed(self.entry, trial=trial)
+    def _first_failure(self) -> None:
+        """The first try has failed: those who judge the sides hear of it, once, and the new side's breaker."""
+        if self._judged or self.reason != _WEIGHT:
+            return
+        self._judged = True
+        trial, self._trial = self._trial, False
+        entry, snapshot = self.entry, self.snapshot
+        client = self._subject(entry) or self._client.subject_address(self.request)
+        self.plane.failures.put(
+            entry.name,
+            client,
+            self.request_id,
+            on_new=self.on_new,
+            share=snapshot.shares[entry.index],
+            revision=snapshot.revision,
+        )
+        if self.on_new:
+            self.plane.new_side_failed(entry, trial=trial)
 
     def _frame_answer(self, answer: Answer, lines: list[bytes]) -> None:
         """The line that tells the client where the body ends; HTTP/1.0 knows no chunks, so there the end tells."""
@@ -559,6 +584,8 @@ class Exchange:
     # ------------------------------------------------------------------ the answer's body
 
     def _answer_body(self, data: bytes) -> None:
+        if self._copy is not None:
+            self._copy.data(data)
         client = self._client
         client.wait_until(self.plane.wheel.now + self.entry.handling.idle_timeout)
         if self._answer_reader is not None:
@@ -753,7 +780,7 @@ class Exchange:
             fallback=self.entry.handling.fallback,
         )
         if not what.stale and stage is not Stage.OVERLOAD:
-            self._judge_failure()
+            self._first_failure()
         if answered:
             self._cut()
             return
@@ -918,6 +945,9 @@ class Exchange:
             plane.trial_ended(entry, well=False)
         if self.tunnel:
             plane.close_tunnel(self)
+        if self._copy is not None:
+            copy, self._copy = self._copy, None
+            copy.ended(self, broken=broken)
         if plane.access_log is not None:
             plane.access_log.put(self, took, broken=broken)
         request = self.request
@@ -940,6 +970,10 @@ class Exchange:
             took,
             broken,
         )
+
+    def forwarding_lines(self) -> list[bytes]:
+        """The lines that tell an upstream where the request came from."""
+        return self._client.forwarding_lines(self.request)
 
     @property
     def answering(self) -> bool:

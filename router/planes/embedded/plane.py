@@ -17,6 +17,7 @@ from router.core.model import Side
 from router.core.observed import UNOBSERVED, Observed
 from router.core.override import permits
 from router.planes.embedded.deadlines import Wheel
+from router.planes.embedded.failures import Failures
 from router.planes.embedded.heads import Memory
 from router.planes.embedded.pools import PoolStore
 from router.planes.embedded.recent import Recent
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from router.planes.embedded.counters import Counters
     from router.planes.embedded.exchange import Exchange
     from router.planes.embedded.heads import Request
+    from router.planes.embedded.mirror import Mirror
     from router.planes.embedded.snapshot import RouteEntry, Snapshot
 
 _TOO_LARGE: Final = frozenset({413, 414, 431})
@@ -46,6 +48,7 @@ class Plane:
         self.wheel = Wheel(loop, self._tally)
         self.memory = Memory()
         self.recent = Recent()
+        self.failures = Failures()
         self.observed: Observed = UNOBSERVED
         """What control has seen of the endpoints; whole until it says otherwise."""
         self.pools = PoolStore(self)
@@ -65,6 +68,8 @@ class Plane:
         """Clients that there are file descriptors for."""
         self.override_key = b""
         """Signs permissions to choose a side; empty: nobody may by token."""
+        self.mirror: Mirror | None = None
+        """Copies requests to the other side; None for a worker that stands alone."""
         self._deserted: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._own_gauges: set[int] = set()
@@ -299,6 +304,8 @@ class Plane:
         self.wheel.close()
         self._tally()
         self._date_timer.cancel()
+        if self.mirror is not None:
+            self.mirror.close()
         for client in list(self.clients):
             client.transport.abort()
         for task in list(self._tasks):

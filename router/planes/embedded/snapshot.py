@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from router.core.hold import Hold, laid_over
 from router.core.match import Matcher
-from router.core.model import UNLISTED, Expose, Fallback, Limits, Route
+from router.core.model import UNLISTED, Expose, Fallback, Limits, Route, Shadow
 from router.core.orders import Cause
 from router.core.places import Filling, Placing
 from router.core.split import SITE_SALT, header_names, links, seed_of
@@ -89,6 +89,7 @@ class RouteEntry:
         """Its breaker has pulled it to legacy."""
         self.breaker: RouteBreaker | None = None
         """Made by the first failure of the new side."""
+        self.shadow: Shadow | None = route.shadow
         self.name = route.name
         self.route = route
 

@@ -24,7 +24,9 @@ from router.planes.embedded.channel import ChannelConnection, Taker
 from router.planes.embedded.client import ClientConnection
 from router.planes.embedded.complaints import complain
 from router.planes.embedded.counters import Counters
+from router.planes.embedded.courier import Courier
 from router.planes.embedded.holds import FOLDER
+from router.planes.embedded.mirror import Mirror
 from router.planes.embedded.plane import Plane
 from router.planes.embedded.snapshot import WireError
 
@@ -54,6 +56,8 @@ async def serve(options: WorkerOptions) -> None:
     plane = Plane(loop, counters, access_log)
     plane.override_key = _override_key(options)
     plane.room = _room_for_clients()
+    if options.state is not None:
+        plane.mirror = Mirror(plane, Courier(loop, options.state))
     accepting = asyncio.Event()
     holds = None if options.state is None else options.state / FOLDER
     taker = Taker(plane, options.number, accepting.set, holds)
