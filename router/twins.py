@@ -30,6 +30,7 @@ MODULES: Final = (
     "router.planes.embedded.counters",
     "router.planes.embedded.deadlines",
     "router.planes.embedded.exchange",
+    "router.planes.embedded.failures",
     "router.planes.embedded.heads",
     "router.planes.embedded.plane",
     "router.planes.embedded.pools",

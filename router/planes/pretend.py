@@ -72,6 +72,8 @@ class PretendWorker:
                 return {**self.hello(), "op": "status", "connections": 0, "in_flight": 0, "tunnels": 0}
             case "hold":
                 return self._hold(hold_of(message))
+            case "failures":
+                return {"op": "failures", "found": [], "dropped": 0, "more": False}
             case "recent":
                 return {"op": "recent", "id": message["id"], "found": []}
             case "health":
