@@ -93,7 +93,7 @@ def _places(found: Json, style: Style, *, whole: bool) -> Iterator[str]:
         share = _percent(place["count"], found["compared"])
         yield plain(f"  {severity:8} {place['path']}  {place['kind']}  {place['count']} ({share})  {types}")
         yield plain(f"           first {_request(place['first'])}, last {_request(place['last'])}")
-        for sample in place["samples"]:
+        for sample in place["samples"] if whole else place["samples"][-1:]:
             yield plain(f"           {sample['legacy']!r} -> {sample['new']!r}")
             yield plain(f"           {sample['command']}")
     if not whole and len(places) > SHOWN:

@@ -45,6 +45,7 @@ class Courier:
     def count(self, route: str, what: Count, times: int = 1) -> None:
         """So many requests have come to this; it is told within a second or two."""
         self._counts[route, what] += times
+        self._ready()
         if self._telling is None and not self._closed:
             self._telling = self._loop.call_later(_TELL, self._tell)
 

@@ -66,6 +66,8 @@ class Copy:
         self.target = request.target
         self.first_line = request.first_line
         self.host = request.host
+        self.asked = request.lines
+        """What the client said."""
         self.lines = [*request.lines, *exchange.forwarding_lines()]
         if not request.sized and request.method in _WITH_BODY:
             self.lines.append(b"Content-Length: 0")
@@ -301,8 +303,8 @@ class Mirror:
                 target=copy.target.decode("latin-1"),
                 served_by=copy.ours.who,
                 answers=answers,
-                headers=tuple(map(header, copy.lines)) if copy.shadow.samples else (),
-                stripped=strip and has_credentials(copy.lines),
+                headers=tuple(map(header, copy.asked)) if copy.shadow.samples else (),
+                stripped=strip and has_credentials(copy.asked),
                 skew=max(0.0, copy.launched - copy.offered),
             )
         )
