@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from math import nan
 from typing import Any, Final
 
 from aiohttp import web
@@ -38,7 +39,7 @@ from router.core.orders import Reach
 START: Final = "start"
 DOES: Final = (START, *(ask.value for ask in Ask))
 PAGE: Final = 100
-_DECIMAL: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,4})?", re.ASCII)
+_NUMBER: Final = re.compile(r"[0-9.eE+-]{1,40}", re.ASCII)
 
 Json = dict[str, Any]
 
@@ -269,9 +270,13 @@ async def replay(request: web.Request) -> web.Response:
 def _tolerated(query: Mapping[str, str], name: str, least: float, most: float) -> float | None:
     if name not in query:
         return None
-    if _DECIMAL.fullmatch(query[name]) is None or not least <= float(query[name]) <= most:
+    try:
+        value = float(query[name]) if _NUMBER.fullmatch(query[name]) else nan
+    except ValueError:
+        value = nan
+    if not least <= value <= most:
         raise invalid(name, f"{query[name][:40]!r} is not from {least:g} to {most:g}", "write a number such as 1.2")
-    return float(query[name])
+    return value
 
 
 @contextmanager
@@ -290,9 +295,9 @@ async def self_test(request: web.Request) -> web.Response:
     route = next((each for each in found.live.table.routes if each.name == name), None)
     if route is None:
         raise Problem(404, "unknown-route", f"there is no route {name[:200]!r}", "write `?route=NAME`")
-    share = int(_tolerated(request.query, "share", 0.01, 99) or 0) or 1
+    share = _tolerated(request.query, "share", 0.01, 99) or 1.0
     with _readable():
-        said = await found.self_test(route, share * PPM // 100)
+        said = await found.self_test(route, int(share * PPM / 100))
     return answer({"route": name, "share": share, **asdict(said)})
 
 

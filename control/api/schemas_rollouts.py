@@ -25,16 +25,20 @@ from control.api.schemas import (
 from rollout.core.run import Phase
 from rollout.core.verdict import Standing
 
-ROUTE: Final = Parameter("route", "of this route alone", line(200))
+
+def _between(least: float, most: float) -> Json:
+    return {"type": "number", "minimum": least, "maximum": most}
+
+
+ROUTE: Final = Parameter("route", "of this route alone", TEXT)
 GROUP: Final = Parameter("group", "of the routes of this group", TEXT)
 PHASE: Final = Parameter("phase", "those that are doing this", {"enum": [phase.value for phase in Phase]})
 AFTER: Final = Parameter("after", "behind this number", {"type": "integer", "minimum": 1, "maximum": 10**15})
 EVIDENCE: Final = Parameter("evidence", "what was counted, instead of what happened", TRUTH)
 
-_SOME: Final[Json] = {"type": "number"}
-RATIO: Final = Parameter("ratio", "tolerated, instead of what was: times legacy's failures", _SOME)
-FLOOR: Final = Parameter("floor", "tolerated, instead of what was: percent of failures", _SOME)
-SHARE: Final = Parameter("share", "of the pretended new side, in percent (1 when missing)", _SOME)
+RATIO: Final = Parameter("ratio", "tolerated, instead of what was: times legacy's failures", _between(1, 100))
+FLOOR: Final = Parameter("floor", "tolerated, instead of what was: percent of failures", _between(0.01, 50))
+SHARE: Final = Parameter("share", "of the pretended new side, in percent (1 when missing)", _between(0.01, 99))
 
 DO: Final[Json] = {
     "type": "object",

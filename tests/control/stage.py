@@ -9,8 +9,11 @@ from pathlib import Path
 from control.blocks import Registry
 from control.compiler import compiled
 from control.counters import CounterFiles, RecentTraffic
+from control.rollouts.service import Rollouts, rollouts_of
 from control.stores.memory import MemoryStore
+from rollout.doubles import MemoryJournal
 from router.core.observed import UNOBSERVED, Observed
+from router.judge import utc
 from router.live import Live
 from router.planes.embedded.counters import Counters
 from router.ports import Compiled, Compiler, Confirmation, Problems, Target, WorkerState
@@ -110,6 +113,10 @@ class Stage:
 
     async def start(self, text: str = ROUTES) -> None:
         assert await self.live.start(text.encode()) is None
+
+    def rollouts(self) -> Rollouts:
+        """With a journal in memory; their loop turns when somebody wants something of them."""
+        return rollouts_of(self.live, self.files, MemoryJournal(), self.clock, self.traffic, utc)
 
     def worker(self, number: int = 0) -> Worker:
         return Worker(Counters(self.folder / f"worker-{number}.slots"), self)
