@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
 
-from bench import reload, report, rollback
+from bench import race, reload, report, rollback
 from bench.measure import Turn, prepared, rounds, say, summary, turn
 from bench.peers.base import Peer, Plan
 from bench.peers.caddy import Caddy
@@ -31,7 +31,7 @@ from bench.scenarios import Scenario, named, names
 from bench.sides import both_sides
 
 PEERS: tuple[Peer, ...] = (Strangler(), Nginx(), Haproxy(), Envoy(), Caddy(), Floor())
-SCENARIOS = (*names(), "reload", "rollback")
+SCENARIOS = (*names(), "reload", "rollback", "race")
 
 _NOTES = {
     "caddy": "caddy has no weighted sticky split: its map finds the route, and a header hash that is the same for all "
@@ -122,7 +122,7 @@ def _stop(*_: object) -> Never:
 def _compare(options: Options, name: str, root: Path) -> None:
     root.mkdir(parents=True)
     conditions = _conditions(options)
-    section = _live(options, name, root) if name in {"reload", "rollback"} else _section(options, name, root)
+    section = _live(options, name, root) if name in {"reload", "rollback", "race"} else _section(options, name, root)
     print(f"\n{section.title}\n{report.table(section)}\n")
     if options.save:
         report.save(name, section, conditions, SCENARIOS)
@@ -132,6 +132,8 @@ def _live(options: Options, name: str, root: Path) -> report.Section:
     ours, workers = Strangler(), min(2, os.cpu_count() or 1)
     if ours.command() is None:
         return report.Section(f"{name.capitalize()} under load", ("figure", "value"), [(NAME, "not found")])
+    if name == "race":
+        return race.measured(ours, workers, root)
     if name == "reload":
         return reload.measured(ours, options.rounds * options.seconds, workers, root)
     return rollback.measured(ours, 4 * options.rounds, workers, root)
