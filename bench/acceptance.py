@@ -20,7 +20,8 @@ from bench import report
 
 ROOT = Path(__file__).resolve().parent.parent
 JOURNEYS = (
-    "inventories", "large_bodies", "idle_connections", "rollback_under_load", "faults", "tunnels", "real_services",
+    "inventories", "large_bodies", "idle_connections", "rollback_under_load", "faults", "failover", "tunnels",
+    "real_services",
 )  # fmt: skip
 FIGURES = "STRANGLER_FIGURES"
 
