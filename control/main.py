@@ -131,7 +131,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     progress = Progress(live, traffic.sums, clock, events, memory)
     series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
     journal = SqliteJournal(options.state / "rollouts.db")
-    rollouts = rollouts_of(live, files, journal, clock, traffic, local_time)
+    rollouts = rollouts_of(live, files, journal, clock, traffic, local_time, compared=shadowing.evidence)
     metrics = Metrics(
         live,
         files,

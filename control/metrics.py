@@ -10,7 +10,7 @@ Series of routes and endpoints exist once there was something to count.  Route l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -140,7 +140,7 @@ class Metrics:
         rollouts: Callable[[], tuple[Iterable[Run], bool]] | None = None,
         verdicts: Callable[[], Iterable[tuple[str, Verdict]]] | None = None,
         seen: Callable[[], Iterable[Seen]] = tuple,
-        shadow: Callable[[], Awaitable[Totals]] | None = None,
+        shadow: Callable[[], Totals] | None = None,
     ) -> None:
         """`seen`: every target that is watched."""
         self._live = live
@@ -176,7 +176,7 @@ class Metrics:
             if self._verdicts is not None:
                 _add_evidence(page, self._verdicts())
             if self._shadow is not None:
-                _add_shadow(page, await self._shadow())
+                _add_shadow(page, self._shadow())
         return [*page.text(), generate_latest(self._registry)]
 
     def _add_route(self, page: Page, name: str, start: int, current: set[int]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout.core.compare.policy import Level
-from rollout.core.evidence import Epoch, Evidence
+from rollout.core.evidence import Shadowed
 from rollout.shadow.page import Subject, follow_message, shadowed_from
 from router.core.comparing import Comparing
 from router.core.model import Table
@@ -26,7 +26,7 @@ PATIENCE: Final = 3.0
 AGAIN: Final = 1.0
 """Seconds before it is started anew."""
 FRESH: Final = 2.0
-"""Seconds for which totals are good enough for the next who asks."""
+"""Seconds between two looks at the counts."""
 MAX_ANSWER: Final = 64 * 1024 * 1024
 
 Totals = Mapping[str, Mapping[str, Any]]
@@ -68,7 +68,6 @@ class Shadowing:
         self._questions: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._number = 0
         self._totals: Totals = {}
-        self._looked = float("-inf")
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -88,24 +87,17 @@ class Shadowing:
         found = None if answer is None else answer.get("report")
         return found if isinstance(found, dict) else None
 
-    async def totals(self) -> Totals:
-        """Counts of all routes; of a child that does not answer, those of before."""
-        now = asyncio.get_running_loop().time()
-        if now - self._looked >= FRESH:
-            self._looked = now
-            answer = await self._ask({"op": "totals"})
-            if answer is not None:
-                self._totals = answer["totals"]
+    def totals(self) -> Totals:
+        """Counts of all routes, a few seconds old at most; of a child that does not answer, those of before."""
         return self._totals
 
-    async def evidence(self) -> tuple[Evidence, ...]:
-        """What comparisons say about each route, by revision and share, as sums since counting began."""
-        totals = await self.totals()
-        return tuple(
-            Evidence(Epoch(route, revision, share), shadow=shadowed_from(row))
-            for route, found in totals.items()
-            for revision, share, row in found["epochs"]
-        )
+    def evidence(self, route: str) -> Shadowed:
+        """What comparisons say about a route under the share that it was compared with last."""
+        rows = self._totals.get(route, {}).get("epochs", ())
+        if not rows:
+            return Shadowed()
+        share = max(rows, key=lambda row: row[0])[1]
+        return sum((shadowed_from(row) for _, of, row in rows if of == share), Shadowed())
 
     async def run(self) -> None:
         """Keeps the child alive until it is cancelled."""
@@ -124,7 +116,10 @@ class Shadowing:
             *self._command, str(self._state), stdin=pipe, stdout=pipe, start_new_session=True, limit=MAX_ANSWER
         )
         self._child = child
-        telling = asyncio.create_task(self._tell(), name="what to compare")
+        beside = [
+            asyncio.create_task(self._tell(), name="what to compare"),
+            asyncio.create_task(self._look(), name="what was compared"),
+        ]
         try:
             if child.stdout is not None:
                 while line := await child.stdout.readline():
@@ -133,7 +128,8 @@ class Shadowing:
         except ValueError as error:
             self._events.tell(EventName.COMPARER_RESTARTED, why=f"it said what nobody understands: {error}")
         finally:
-            telling.cancel()
+            for task in beside:
+                task.cancel()
             self._child = None
             self._forget_questions()
             await _end(child)
@@ -150,6 +146,14 @@ class Shadowing:
         while await self._changed.wait():
             self._changed.clear()
             self._write(await asyncio.to_thread(_told, self._subjects))
+
+    async def _look(self) -> None:
+        """Asks for the counts again and again."""
+        while True:
+            answer = await self._ask({"op": "totals"})
+            if answer is not None and "totals" in answer:
+                self._totals = answer["totals"]
+            await asyncio.sleep(FRESH)
 
     def _write(self, line: bytes) -> bool:
         child = self._child

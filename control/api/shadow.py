@@ -17,7 +17,7 @@ Json = dict[str, Any]
 async def listed(request: web.Request) -> web.Response:
     """All routes that are shadowed, with their counts."""
     found = context(request)
-    totals = {} if found.shadowing is None else await found.shadowing.totals()
+    totals = {} if found.shadowing is None else found.shadowing.totals()
     rows = [
         {
             "route": route.name,

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from control.counters import CounterFiles
 from control.rollouts.platform import LivePlatform
-from control.rollouts.selftest import MOST_ROWS, SelfTest, self_test
+from control.rollouts.selftest import MOST_KNOWN, SelfTest, self_test
 from control.rollouts.source import CounterSource
 from rollout.controller import BATCH, PAGE, Controller, Objection, Wanted
 from rollout.core.counted import Outcomes
-from rollout.core.evidence import Counts, Tolerance
+from rollout.core.evidence import Counts, Shadowed, Tolerance
 from rollout.core.judge import State, current, judge
 from rollout.core.plan import Forecast, Traffic, forecast
 from rollout.core.records import batch_from
@@ -51,11 +51,18 @@ class Outcome:
 
 
 def rollouts_of(
-    live: Live, files: CounterFiles, journal: Journal, clock: Clock, recent: Recent, local: Local
+    live: Live,
+    files: CounterFiles,
+    journal: Journal,
+    clock: Clock,
+    recent: Recent,
+    local: Local,
+    *,
+    compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
 ) -> Rollouts:
     """Everything joined together; `local` tells weekday and minute of a time in a time zone."""
     platform = LivePlatform(live, local, clock.now)
-    source = CounterSource(files, lambda: live.blocks.routes)
+    source = CounterSource(files, lambda: live.blocks.routes, compared)
     controller = Controller(platform=platform, source=source, journal=journal, clock=clock, tell=live.events.tell)
     return Rollouts(live, controller, platform, journal, source, recent)
 
@@ -156,7 +163,7 @@ class Rollouts:
         """Legacy against legacy, from the evidence of the route's rollouts.  Raises JournalError and BadRecord."""
         plan = plan_named(self.live.table.plans, route.rollout) or CAREFUL
         tolerance = Tolerance(ratio=plan.ratio, floor=plan.floor / PPM)
-        legacy: deque[tuple[float, Counts]] = deque(maxlen=MOST_ROWS)
+        legacy: deque[tuple[float, Counts]] = deque(maxlen=MOST_KNOWN)
         number = 0
         while lines := await self.journal.lines(kind=BATCH, after=number, limit=PAGE):
             for batch in (batch_from(json.loads(line.body)) for line in lines):

@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from control.counters import CounterFiles
 from rollout.core.counted import Counted, Outcomes
+from rollout.core.evidence import Shadowed
 from router.core.attempt import Stage
 from router.core.decide import Reason
 from router.core.model import Side
@@ -39,9 +41,16 @@ _BUCKETS: Final = len(DURATION_BOUNDS) + 1
 class CounterSource:
     """A `Source` over the counter files."""
 
-    def __init__(self, files: CounterFiles, blocks: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self,
+        files: CounterFiles,
+        blocks: Callable[[], Mapping[str, int]],
+        compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
+    ) -> None:
+        """`compared`: what comparing copies of a route's requests has found."""
         self._files = files
         self._blocks = blocks
+        self._compared = compared
 
     async def counted(self, routes: Collection[str]) -> Mapping[str, Counted]:
         self._files.refresh()
@@ -51,7 +60,8 @@ class CounterSource:
                 await asyncio.sleep(0)
             if (start := blocks.get(route)) is not None:
                 slots = self._files.block(start, RouteBlock.SIZE)
-                found[route] = outcomes(slots or [0] * RouteBlock.SIZE)
+                counted = outcomes(slots or [0] * RouteBlock.SIZE)
+                found[route] = replace(counted, shadow=self._compared(route))
         return found
 
 

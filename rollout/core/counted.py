@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Tally
+from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Shadowed, Tally
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 LEAST_KNOWN: Final = 500
@@ -22,6 +22,9 @@ QUIET: Final = 5.0
 """Seconds for which readings without a failure of the new side are gathered into one row."""
 BINS: Final = 60
 """Parts of a budget's time in which failed requests are added up."""
+
+
+NOT_COMPARED: Final = Shadowed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Counted:
 
     legacy: Outcomes = Outcomes()
     new: Outcomes = Outcomes()
+    shadow: Shadowed = NOT_COMPARED
+    """What comparing copies has found, under the share in force."""
 
 
 class Harm(NamedTuple):
@@ -108,13 +113,15 @@ def track(
         return replace(before, at=at, counted=counted), None
     if not new.failures and not hurry and at - before.at < QUIET:
         return before, None
-    after = replace(before, at=at, counted=counted, sample=before.sample + new.requests)
+    shadow = compared_since(before.counted.shadow, counted.shadow)
+    seen = shadow.compared if share == 0 else new.requests
+    after = replace(before, at=at, counted=counted, sample=before.sample + seen)
     known = (before.legacy[0] + legacy.requests, before.legacy[1] + legacy.failures)
     usual = new.requests * known[1] / known[0] if known[0] else 0.0
     after = replace(after, legacy=known, harm=_harm(before.harm, Harm(at, new.failures, usual), span))
-    if Counts() == new == legacy:
+    if Counts() == new == legacy and shadow == NOT_COMPARED:
         return after, None
-    return after, Evidence(Epoch(route, revision, share), legacy, new)
+    return after, Evidence(Epoch(route, revision, share), legacy, new, shadow)
 
 
 def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Counts | None:
@@ -127,6 +134,22 @@ def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Coun
     timed = sum(durations) if limits else 0
     slow = tuple(Tally(sum(durations[limit + 1 :])) for limit in limits) if limits else NO_SLOW
     return Counts(requests, failures, requests, Tally(failures), timed, slow, aborted)
+
+
+def compared_since(before: Shadowed, after: Shadowed) -> Shadowed:
+    """What was compared in between; nothing when counting began anew, as it does when rules change."""
+    mismatches, only_new = _more(before.mismatches, after.mismatches), _more(before.only_new, after.only_new)
+    compared, tripled = after.compared - before.compared, after.tripled - before.tripled
+    only_legacy = after.only_legacy - before.only_legacy
+    if min(mismatches.count, only_new.count, compared, tripled, only_legacy) < 0:
+        return NOT_COMPARED
+    return Shadowed(compared, mismatches, tripled, only_new, only_legacy)
+
+
+def _more(before: Tally, after: Tally) -> Tally:
+    """Which was the first of those that came in between nobody knows."""
+    count = after.count - before.count
+    return Tally(count, None, after.last if count > 0 else None)
 
 
 def _minus(after: Sequence[int], before: Sequence[int]) -> list[int]:

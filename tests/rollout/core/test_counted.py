@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.core.counted import QUIET, Counted, Outcomes, Track, difference, limits_of, track
-from rollout.core.evidence import Counts, Epoch, Evidence, Tally
+from rollout.core.evidence import Counts, Epoch, Evidence, Mark, Shadowed, Tally
 
 AT = 1000.0
 
@@ -121,3 +122,26 @@ def test_nothing_is_counted_twice(readings: list[tuple[int, int, int, int, float
     assert counted[0] <= whole[0] and counted[1] <= whole[1]
     if settled_always:
         assert whole == counted
+
+
+def test_comparisons_are_evidence_and_at_the_shadow_step_they_are_the_sample() -> None:
+    """What came since the last reading; the last mismatch is known, the first of them is not."""
+    mark = Mark(5.0, "r-5")
+    usual = {"share": 0, "revision": 3}
+    begun, _ = then(None, read(), AT, **usual)
+    one = replace(read(), shadow=Shadowed(10, Tally(2, Mark(1.0, "r-1"), mark), 4, Tally(1, mark, mark), 1))
+    after, row = then(begun, one, AT + QUIET, **usual)
+    assert row is not None
+    assert Shadowed(10, Tally(2, None, mark), 4, Tally(1, None, mark), 1) == row.shadow
+    assert 10 == after.sample
+    assert None is then(after, one, AT + 2 * QUIET, **usual)[1]
+
+
+def test_comparisons_that_were_counted_anew_are_no_evidence() -> None:
+    """When rules change the comparer forgets; what it says next is counted from there."""
+    begun, _ = then(None, replace(read(), shadow=Shadowed(10, Tally(5))), AT)
+    after, row = then(begun, replace(read(), shadow=Shadowed(3, Tally(1))), AT + QUIET)
+    assert None is row
+    _, row = then(after, replace(read(), shadow=Shadowed(5, Tally(1))), AT + 2 * QUIET)
+    assert row is not None
+    assert (2, 0) == (row.shadow.compared, row.shadow.mismatches.count)
