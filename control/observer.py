@@ -183,13 +183,16 @@ class Observer:
     # -- evidence -------------------------------------------------------------------------------------
 
     def heard(self, key: str, evidence: Evidence) -> None:
-        """Something was met at a target."""
+        """Something was met at a target.  Before a failure counts, what users have met there meanwhile does."""
         place = self._places.get(key)
-        if place is not None:
-            target, transition = heard(self._targets[key], evidence, place.health, self._clock.elapsed())
-            self._take(place, target, transition)
-            if transition is not None:
-                self._publish_changes()
+        if place is None:
+            return
+        now, before = self._clock.elapsed(), self._targets[key].status
+        if not evidence.good:
+            self._look_at_traffic(place, now)
+        self._take(place, *heard(self._targets[key], evidence, place.health, now))
+        if self._targets[key].status is not before:
+            self._publish_changes()
 
     def _take(self, place: Place, target: Target, transition: Transition | None) -> None:
         self._targets[place.key] = target
@@ -213,14 +216,16 @@ class Observer:
     def tick(self) -> None:
         """A look at the counters and at the time."""
         now = self._clock.elapsed()
+        self._files.refresh()
         for key, place in self._places.items():
-            target, transition = elapsed(self._targets[key], now, probed=place.probed)
-            self._take(place, target, transition)
-            if place.alone and (evidence := self._weighed(place, now)) is not None:
-                target, transition = heard(self._targets[key], evidence, place.health, now)
-                self._take(place, target, transition)
+            self._take(place, *elapsed(self._targets[key], now, probed=place.probed))
+            self._look_at_traffic(place, now)
         self._look_at_sites(now)
         self._publish_changes()
+
+    def _look_at_traffic(self, place: Place, now: float) -> None:
+        if place.alone and (evidence := self._weighed(place, now)) is not None:
+            self._take(place, *heard(self._targets[place.key], evidence, place.health, now))
 
     def _weighed(self, place: Place, now: float) -> Evidence | None:
         counted = self._newly_counted(endpoint_key(place.upstream, place.endpoint))

@@ -56,6 +56,9 @@ class Files:
         slot = BLOCKS[key] + offset
         self.slots[slot] = self.slots.get(slot, 0) + count
 
+    def refresh(self) -> None:
+        """They are all there."""
+
     def block(self, start: int, size: int) -> list[int]:
         return [self.slots.get(start + offset, 0) for offset in range(size)]
 
