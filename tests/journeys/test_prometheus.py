@@ -41,7 +41,8 @@ groups:
 routes:
   - {{path: "/product/{{id}}", group: catalog, weight: 50, name: product}}
   - {{path: "/search/{{id}}", group: catalog, weight: 100, name: search}}
-  - {{path: "/broken/{{id}}", new: catalog, weight: 50, name: broken}}
+  - {{path: "/broken/{{id}}", new: catalog, weight: 50, name: broken, breaker: {{failures: 10, minimum: 5}}}}
+  - {{path: "/doomed/{{id}}", new: catalog, rollout: slow, name: doomed}}
   - {{path: "/lost/{{id}}", new: dead, weight: 50, name: lost, fallback: {{on: [connect]}}}}
   - {{path: "/cart/{{id}}", new: catalog, weight: 50, name: cart}}
   - {{path: "/moved/{{id}}", new: fresh, rollout: slow, name: moved}}
@@ -52,6 +53,7 @@ class Legacy(BaseHTTPRequestHandler):
     """Answers everything with 200."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one piece
 
     def do_GET(self) -> None:
         self.send_response(self.status())
@@ -86,7 +88,9 @@ def router() -> Iterator[Router]:
     try:
         with Router(ROUTES.format(legacy=legacy, new=new, dead=free_port()), workers=2) as router:
             ask(router, "/api/v1/rollbacks", {"scope": {"route": "cart"}, "reason": "a rehearsal"})
-            ask(router, "/api/v1/rollouts", {"do": "start", "scope": {"route": "moved"}, "reason": "a rehearsal"})
+            for route in ("moved", "doomed"):
+                ask(router, "/api/v1/rollouts", {"do": "start", "scope": {"route": route}, "reason": "a rehearsal"})
+                until(lambda route=route: judged(router, route), f"{route} is not judged")  # type: ignore[misc]
             clients = threading.Thread(target=browse, args=(router, stop))
             clients.start()
             try:
@@ -101,21 +105,29 @@ def router() -> Iterator[Router]:
             thread.join(20)
 
 
-def ask(router: Router, path: str, body: object) -> None:
+def ask(router: Router, path: str, body: object = None) -> Any:
+    """GET, or with a body POST."""
     connection = http.client.HTTPConnection("127.0.0.1", router.admin_port, timeout=20)
-    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    text = None if body is None else json.dumps(body)
+    connection.request("GET" if text is None else "POST", path, text, {"Content-Type": "application/json"})
     answer = connection.getresponse()
-    assert answer.status == 200, answer.read()
+    found = json.loads(answer.read())
     connection.close()
+    assert answer.status == 200, found
+    return found
+
+
+def judged(router: Router, route: str) -> bool:
+    return bool(ask(router, f"/api/v1/rollouts?route={route}")["rollouts"][0]["phase"] == "judging")
 
 
 def browse(router: Router, stop: threading.Event) -> None:
     """A few hundred requests a second at most, until it is told to stop."""
     connection = http.client.HTTPConnection(*router.address, timeout=20)
     number = 0
-    while not stop.wait(0.02):
+    while not stop.wait(0.01):
         number += 1
-        for what in ("product", "search", "broken", "lost", "cart", "moved", "elsewhere"):
+        for what in ("product", "search", "broken", "lost", "cart", "moved", "doomed", "elsewhere"):
             connection.request("GET", f"/{what}/{number}", headers={"X-User-Id": f"u-{number % 50}"})
             connection.getresponse().read()
     connection.close()
@@ -133,6 +145,8 @@ class Prometheus:
         }
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self.log = folder / "log"
+        self.patience = time.monotonic() + PATIENCE
+        """Until then everything has to be there; what is not found afterwards is not waited for again."""
         command = [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
         command += [f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn"]
         with self.log.open("wb") as log:
@@ -160,6 +174,9 @@ class Prometheus:
         found = self.get("/api/v1/query?" + urlencode({"query": expr}))["result"]
         return any(not math.isnan(float(each["value"][1])) for each in found)
 
+    def must_have(self, expr: str) -> None:
+        until(lambda: self.has(expr), f"nothing for {expr}", max(5.0, self.patience - time.monotonic()))
+
     def end(self) -> None:
         self.process.terminate()
         self.process.wait(20)
@@ -177,8 +194,8 @@ def prometheus(
         program.end()
 
 
-def until(true: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def until(true: Callable[[], bool], otherwise: str, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
     while not true():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.2)
@@ -208,13 +225,13 @@ RULES = [
 @pytest.mark.parametrize("expr", QUERIES)
 def test_no_query_of_a_dashboard_is_empty(prometheus: Prometheus, expr: str) -> None:
     """Each has at least one number once there has been traffic for a moment."""
-    until(lambda: prometheus.has(expr), f"nothing for {expr}")
+    prometheus.must_have(expr)
 
 
 @pytest.mark.parametrize("name", sorted({rule["record"] for rule in RULES if "record" in rule}))
 def test_no_recorded_series_is_empty(prometheus: Prometheus, name: str) -> None:
     """Prometheus itself has computed them."""
-    until(lambda: prometheus.has(name), f"nothing in {name}")
+    prometheus.must_have(name)
 
 
 def selectors(expr: str) -> list[str]:
@@ -228,7 +245,7 @@ def test_no_alert_waits_for_something_that_does_not_exist(prometheus: Prometheus
     found = selectors(rule["expr"])
     assert found
     for selector in found:
-        until(lambda selector=selector: prometheus.has(selector), f"nothing for {selector}")  # type: ignore[misc]
+        prometheus.must_have(selector)
 
 
 def test_prometheus_evaluates_every_rule(prometheus: Prometheus) -> None:
