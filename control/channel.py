@@ -131,6 +131,13 @@ class WorkerFleet:
         """One worker's answer to `{"op": op}`; None when it does not answer in time."""
         return await self._links[worker].ask(op, patience, more)
 
+    async def failures(self, patience: float = 0.25) -> tuple[Mapping[str, Any] | None, ...]:
+        """The first tries that have failed, as each worker tells them; None for one that does not answer in time.
+
+        A worker forgets what it has told.
+        """
+        return tuple(await asyncio.gather(*(self.ask(link.state.id, "failures", patience) for link in self._links)))
+
     async def close_breaker(self, route: str, patience: float = 1.0) -> tuple[int, ...]:
         """Has the workers close their breakers of a route; those that have not answered in time."""
         asking = (self.ask(number, "breaker", patience, route=route, do="close") for number in range(len(self._links)))

@@ -131,7 +131,9 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     progress = Progress(live, traffic.sums, clock, events, memory)
     series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
     journal = SqliteJournal(options.state / "rollouts.db")
-    rollouts = rollouts_of(live, files, journal, clock, traffic, local_time, compared=shadowing.evidence)
+    rollouts = rollouts_of(
+        live, files, journal, clock, traffic, local_time, compared=shadowing.evidence, failures=fleet.failures
+    )
     metrics = Metrics(
         live,
         files,

@@ -19,9 +19,11 @@ from rollout.core.settings import Settings
 from rollout.core.verdict import Kind
 from router.core.model import PPM
 
-MOST_REPEATS: Final = 200
-MOST_ROWS: Final = 60_000
-"""Rows that are judged in all: a few seconds."""
+REPEATS: Final = 100
+ROWS: Final = 100
+"""Rows into which a history is gathered, so that all repeats take a few seconds."""
+MOST_KNOWN: Final = 20_000
+"""Rows of a history that are looked at, the newest ones."""
 EXACT: Final = 500
 """Up to so many requests are drawn one by one."""
 SEED: Final = 20_251
@@ -49,16 +51,25 @@ def self_test(
     def chance(number: int) -> Random:
         return Random(SEED + number)  # noqa: S311 - a draw that can be repeated, no secret
 
-    repeats = max(1, min(MOST_REPEATS, MOST_ROWS // max(1, len(legacy))))
-    outcomes = [_once(route, legacy, share, tolerance, settings, chance(number)) for number in range(repeats)]
+    legacy = gathered(legacy)
+    outcomes = [_once(route, legacy, share, tolerance, settings, chance(number)) for number in range(REPEATS)]
     return SelfTest(
         len(legacy),
         sum(counts.requests for _, counts in legacy),
         sum(counts.failures for _, counts in legacy),
-        repeats,
+        REPEATS,
         sum(Kind.ROLLBACK in kinds for kinds in outcomes),
         sum(Kind.HOLD in kinds for kinds in outcomes),
     )
+
+
+def gathered(legacy: Sequence[tuple[float, Counts]]) -> Sequence[tuple[float, Counts]]:
+    """At most so many rows: neighbours are added up, and stand where the last of them stood."""
+    size = -(-len(legacy) // ROWS)
+    if size <= 1:
+        return legacy
+    groups = (legacy[start : start + size] for start in range(0, len(legacy), size))
+    return [(group[-1][0], sum((counts for _, counts in group), Counts())) for group in groups]
 
 
 def _once(

@@ -4,11 +4,12 @@ Counted are requests whose side was drawn by the share, and no others: what was 
 went elsewhere for the sake of a sick place says nothing about the sides.  A request that fell back to legacy failed on
 the new side, whatever legacy then answered; if that was for want of a connection, it was our doing and is no outcome.
 
-What counters cannot tell, and what is done about it:
+Whose failures they were the workers tell one by one (`control.rollouts.failures`): what a client fails again within
+the hour is no evidence, on whichever side.
 
-* Who asked.  So the rule of one error per client and hour is not applied, and the fewest clients of a step cannot be
-  asked for.
-* Which requests failed.  So a verdict has counts and no request ids.
+What nobody tells, and what is done about it:
+
+* Who succeeded.  So the fewest clients of a step cannot be asked for.
 * Under which share a request was routed that ends after a change.  So nothing is counted while a change is under way,
   and for one reading afterwards (`rollout.core.counted`).
 * That an answer broke off in its middle: it is counted by the status with which it began.
@@ -23,6 +24,7 @@ from dataclasses import replace
 from typing import Final
 
 from control.counters import CounterFiles
+from control.rollouts.failures import Failures
 from rollout.core.counted import Counted, Outcomes
 from rollout.core.evidence import Shadowed
 from router.core.attempt import Stage
@@ -46,11 +48,13 @@ class CounterSource:
         files: CounterFiles,
         blocks: Callable[[], Mapping[str, int]],
         compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
+        told: Failures | None = None,
     ) -> None:
-        """`compared`: what comparing copies of a route's requests has found."""
+        """`compared`: what comparing copies of a route's requests has found; `told`: who failed, if somebody tells."""
         self._files = files
         self._blocks = blocks
         self._compared = compared
+        self._told = told
 
     async def counted(self, routes: Collection[str]) -> Mapping[str, Counted]:
         self._files.refresh()
@@ -62,7 +66,10 @@ class CounterSource:
                 slots = self._files.block(start, RouteBlock.SIZE)
                 counted = outcomes(slots or [0] * RouteBlock.SIZE)
                 found[route] = replace(counted, shadow=self._compared(route))
-        return found
+        if self._told is None:
+            return found
+        await self._told.gather(found)
+        return {route: self._told.entered(route, counted) for route, counted in found.items()}
 
 
 def outcomes(slots: Sequence[int]) -> Counted:

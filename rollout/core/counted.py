@@ -2,9 +2,9 @@
 
 Counters only tell sums.  So a difference is one row of evidence only when one share was in force from the first reading
 to the second, and everywhere: while a change is on its way, and for one reading afterwards, nothing is counted
-(`track`).  What counters cannot tell is left out, never guessed: without clients the client rule of
-`rollout.core.evidence` is not applied, every failure is an error, and the guard on the sides' sizes has nothing to look
-at.
+(`track`).  Who failed the workers tell one by one: what a client fails again within the hour is taken out of what the
+counters say.  If some of that is lost, every failure counts; who succeeded nobody tells, so clients are not counted,
+and the guard on the sides' sizes has nothing to look at.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Shadowed, Tally
+from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Mark, Shadowed, Tally
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 LEAST_KNOWN: Final = 500
@@ -38,6 +38,10 @@ class Outcomes:
     """The client went away first."""
     durations: tuple[int, ...] = ()
     """Requests by bucket of duration."""
+    repeats: int = 0
+    """Failures of clients that had been counted within the hour already (`router.core.clients`)."""
+    last: Mark | None = None
+    """The newest failure that counts, as far as somebody tells of them one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,11 @@ def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Coun
         return None
     timed = sum(durations) if limits else 0
     slow = tuple(Tally(sum(durations[limit + 1 :])) for limit in limits) if limits else NO_SLOW
-    return Counts(requests, failures, requests, Tally(failures), timed, slow, aborted)
+    # What is told one by one may be ahead of the counters, or lost: then a failure counts, rather than not.
+    repeats = min(failures, max(0, after.repeats - before.repeats))
+    errors = failures - repeats
+    mark = after.last if errors and after.last != before.last else None
+    return Counts(requests, failures, requests - repeats, Tally(errors, mark, mark), timed, slow, aborted)
 
 
 def compared_since(before: Shadowed, after: Shadowed) -> Shadowed:
