@@ -297,7 +297,9 @@ def when(written: bytes) -> float | None:
         number = float(text)
     except (ValueError, KeyError, OverflowError, UnicodeDecodeError):
         return None
-    return number / 1000 if number > 1e11 else number if number > 0 else None
+    if not 0 < number < 1e14:
+        return None
+    return number / 1000 if number > 1e11 else number
 
 
 def _clf(written: bytes) -> float:

@@ -114,13 +114,14 @@ def guesses(node: Node, keys: tuple[str, ...] = (), kinds: tuple[str, ...] = ())
 
 def _settle(node: Node, where: tuple[str, ...], doubts: list[Doubt]) -> None:
     words = _words(node)
-    if where:
+    begins = all(map(names_nothing, where))
+    if not begins:
         _take_foreign(node, words)
         _take_items(node, words)
         _take_family(node, words)
     if (value := node.children.get(VALUE)) is not None:
-        _take_joining(node, value, wide=bool(where) or len(value.samples or ()) >= WIDE)
-    elif where and (alike := _look_alike(words)):
+        _take_joining(node, value, wide=not begins or len(value.samples or ()) >= WIDE)
+    elif not begins and (alike := _look_alike(words)):
         doubts.append(Doubt(where, tuple(sorted(alike)[:4]), len(alike)))
     for key, child in node.children.items():
         _settle(child, (*where, key), doubts)

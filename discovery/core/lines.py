@@ -107,7 +107,18 @@ _FARTHEST_BRACE: Final = 200
 
 
 def from_json(line: bytes) -> Hit | None:
-    """JSON lines of nginx, Traefik, Caddy, Envoy and this router; also as container runtimes wrap them."""
+    """JSON lines of nginx, Traefik, Caddy, Envoy and this router; also as container runtimes wrap lines of any kind."""
+    found = _object(line)
+    if found is None:
+        return None
+    inner = found.get("log")
+    if not isinstance(inner, str) or "stream" not in found:
+        return _hit(found)
+    wrapped = inner.encode("utf-8", "replace").strip()
+    return _text(wrapped) or _hit(_object(wrapped) or {})
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
     start = line.find(b"{", 0, _FARTHEST_BRACE)
     if start < 0:
         return None
@@ -115,12 +126,7 @@ def from_json(line: bytes) -> Hit | None:
         found = json.loads(line[start:] if start else line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
-        return None
-    inner = found.get("log")
-    if isinstance(inner, str) and "stream" in found:
-        return any_of(inner.encode("utf-8", "replace").strip())
-    return _hit(found)
+    return found if isinstance(found, dict) else None
 
 
 def _hit(found: Mapping[str, Any]) -> Hit | None:
@@ -162,19 +168,14 @@ FORMATS: Final[Mapping[str, Format]] = {
 
 def any_of(line: bytes) -> Hit | None:
     """By whichever format reads it."""
+    return _text(line) or from_json(line)
+
+
+def _text(line: bytes) -> Hit | None:
     for each in (combined, envoy, alb, haproxy, proxy_manager):
         if (found := each(line)) is not None:
             return found
-    return from_json(line) if line[:1] != b"{" or b'"log"' not in line else _unwrapped(line)
-
-
-def _unwrapped(line: bytes) -> Hit | None:
-    """JSON that may wrap a line, but not for a second time."""
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return _hit(found) if isinstance(found, dict) else None
+    return None
 
 
 def recognise(lines: Sequence[bytes]) -> str | None:

@@ -179,6 +179,8 @@ def _common(one: Sequence[Segment], two: Sequence[Segment]) -> list[bytes] | Non
 
 
 def _meeting(one: Segment, two: Segment) -> bytes | None:
+    if isinstance(one, Partial) and isinstance(two, Partial):
+        return _both_fit(one, two)
     for first, second in ((one, two), (two, one)):
         sample = _sample(first)
         if isinstance(first, Parameter | Rest):
@@ -188,6 +190,14 @@ def _meeting(one: Segment, two: Segment) -> bytes | None:
         if isinstance(second, Partial) and second.regex().fullmatch(sample):
             return sample
     return None
+
+
+def _both_fit(one: Partial, two: Partial) -> bytes | None:
+    """The longer of each beginning and end around whatever stands between."""
+    begin = max(one.pieces[0], two.pieces[0], key=len)
+    end = max(one.pieces[-1], two.pieces[-1], key=len)
+    sample = _TOKEN.join((begin, *one.pieces[1:-1], *two.pieces[1:-1], end))
+    return sample if one.regex().fullmatch(sample) and two.regex().fullmatch(sample) else None
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------

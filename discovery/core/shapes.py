@@ -68,11 +68,10 @@ def kind_of(segment: str) -> str:
 def _key(segment: str) -> tuple[str, str]:
     if _LETTERS.fullmatch(segment):
         return segment, ""
-    if (found := _NAMED.fullmatch(segment)) and not segment.endswith("="):
-        return found[1] + VALUE, _dynamic(found[2]) or "text"
-    if kind := _dynamic(segment):
-        return VALUE, kind
-    return _partial(segment) or (segment, "")
+    if found := _partial(segment):
+        return found
+    kind = _dynamic(segment)
+    return (VALUE, kind) if kind else (segment, "")
 
 
 def foreign(key: str) -> bool:
@@ -142,7 +141,9 @@ def _random(segment: str) -> bool:
 
 
 def _partial(segment: str) -> tuple[str, str] | None:
-    """A segment of which only a part is a value, by its shape."""
+    """A segment of which only a part is a value."""
+    if (found := _NAMED.fullmatch(segment)) and not segment.endswith("="):
+        return found[1] + VALUE, _dynamic(found[2]) or "text"
     if (found := _SUFFIXED.fullmatch(segment)) and (kind := _dynamic(found[1])):
         return VALUE + found[2], kind
     if (found := _ACTION.fullmatch(segment)) and (kind := _dynamic(found[1])):
