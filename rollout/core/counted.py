@@ -82,6 +82,8 @@ class Track:
     """Of the run: requests and failures of legacy."""
     harm: tuple[Harm, ...] = ()
     """Oldest first."""
+    ahead: tuple[int, int] = (0, 0)
+    """Of legacy and new: repeats of the last reading whose failures the counters did not show yet."""
 
     def harm_since(self, moment: float) -> float:
         """Failed requests of the new side beyond those that legacy would have had as well."""
@@ -111,15 +113,19 @@ def track(
     if not settled or not before.sound or (share, revision) != (before.share, before.revision):
         again = replace(before, at=at, counted=counted, share=share, revision=revision, sound=settled)
         return again, None
-    legacy = difference(before.counted.legacy, counted.legacy, limits)
-    new = difference(before.counted.new, counted.new, limits)
+    legacy = difference(before.counted.legacy, counted.legacy, limits, before.ahead[0])
+    new = difference(before.counted.new, counted.new, limits, before.ahead[1])
     if legacy is None or new is None:
         return replace(before, at=at, counted=counted), None
     if not new.failures and not hurry and at - before.at < QUIET:
         return before, None
     shadow = compared_since(before.counted.shadow, counted.shadow)
     seen = shadow.compared if share == 0 else new.requests
-    after = replace(before, at=at, counted=counted, sample=before.sample + seen)
+    ahead = (
+        _ahead(before.counted.legacy, counted.legacy, legacy, before.ahead[0]),
+        _ahead(before.counted.new, counted.new, new, before.ahead[1]),
+    )
+    after = replace(before, at=at, counted=counted, sample=before.sample + seen, ahead=ahead)
     known = (before.legacy[0] + legacy.requests, before.legacy[1] + legacy.failures)
     usual = new.requests * known[1] / known[0] if known[0] else 0.0
     after = replace(after, legacy=known, harm=_harm(before.harm, Harm(at, new.failures, usual), span))
@@ -128,8 +134,8 @@ def track(
     return after, Evidence(Epoch(route, revision, share), legacy, new, shadow)
 
 
-def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Counts | None:
-    """What came in between; None when a counter has run backwards."""
+def difference(before: Outcomes, after: Outcomes, limits: Sequence[int], ahead: int = 0) -> Counts | None:
+    """What came in between; None when a counter has run backwards.  `ahead`: repeats that were told too early."""
     requests, failures = after.requests - before.requests, after.failures - before.failures
     aborted = after.aborted - before.aborted
     durations = _minus(after.durations, before.durations)
@@ -137,11 +143,21 @@ def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Coun
         return None
     timed = sum(durations) if limits else 0
     slow = tuple(Tally(sum(durations[limit + 1 :])) for limit in limits) if limits else NO_SLOW
-    # What is told one by one may be ahead of the counters, or lost: then a failure counts, rather than not.
-    repeats = min(failures, max(0, after.repeats - before.repeats))
+    # What is told one by one may be lost: then a failure counts, rather than not.
+    repeats = min(failures, max(0, after.repeats - before.repeats) + ahead)
     errors = failures - repeats
     mark = after.last if errors and after.last != before.last else None
     return Counts(requests, failures, requests - repeats, Tally(errors, mark, mark), timed, slow, aborted)
+
+
+def _ahead(before: Outcomes, after: Outcomes, counts: Counts, ahead: int) -> int:
+    """Repeats of this reading that the counters have yet to show.
+
+    They wait for one reading and no longer: what never shows must not hide the failures of others.
+    """
+    told = max(0, after.repeats - before.repeats)
+    taken = counts.failures - counts.errors.count
+    return min(told, told + ahead - taken)
 
 
 def compared_since(before: Shadowed, after: Shadowed) -> Shadowed:

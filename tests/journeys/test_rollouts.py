@@ -30,11 +30,13 @@ class Side:
         self.failing = failing
         self.asked = 0
         self.failed: list[float] = []
+        self.broken = ""
+        """A user whose every request fails here."""
         self.chance = random.Random(7)
 
-    def fails(self) -> bool:
+    def fails(self, user: str) -> bool:
         self.asked += 1
-        if self.chance.random() >= self.failing:
+        if user != self.broken and self.chance.random() >= self.failing:
             return False
         self.failed.append(time.time())
         return True
@@ -46,7 +48,7 @@ def serving(side: Side) -> Iterator[int]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self.send_response(500 if side.fails() else 200)
+            self.send_response(500 if side.fails(self.headers["X-User-Id"]) else 200)
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"ok")
@@ -214,6 +216,38 @@ def test_a_new_side_that_fails_half_of_its_requests_is_left_at_once(figure: Call
         said = here.cli("status", "a")
         assert 0 == said.returncode
         assert "ROLLBACK route a" in said.stdout
+
+
+def test_a_broken_client_that_tries_again_and_again_rolls_nothing_back() -> None:
+    """Two hundred failures of one user on the new side alone are one error; those of many users are many."""
+    with shop("50, 100") as here:
+        assert here.do("start")
+        until(lambda: here.is_at("judging", 1), 60)
+        connection = http.client.HTTPConnection("127.0.0.1", here.router.port, timeout=30)
+
+        def side(user: str) -> str:
+            connection.request("GET", "/a", headers={"X-User-Id": user})
+            answer = connection.getresponse()
+            answer.read()
+            return str(answer.headers["X-Strangler-Side"])
+
+        here.new.broken = next(user for user in map(str, range(100)) if side(user) == "new")
+        for _ in range(200):
+            side(here.new.broken)
+        connection.close()
+        assert 200 == len(here.new.failed)
+
+        def failures() -> int:
+            verdict = here.run().get("verdict")
+            return 0 if not verdict else sum(span["new_bad"] for span in verdict["spans"])
+
+        until(lambda: failures() >= 1)
+        assert 1 == failures()
+        assert here.is_at("judging", 1)
+        here.new.failing = 0.5
+        until(lambda: here.is_at("rolled-back"), 60)
+        verdict = here.run()["verdict"]
+        assert verdict["first"][1] and verdict["last"][1], "the requests that spoke against new can be looked up"
 
 
 def test_control_is_killed_at_every_step_and_takes_each_once() -> None:

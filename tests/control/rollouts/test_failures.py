@@ -86,6 +86,9 @@ def test_what_is_told_can_only_take_failures_out() -> None:
     assert (10, 5, 7, Tally(2, Mark(1.0, "r"), Mark(1.0, "r"))) == (
         usual.requests, usual.failures, usual.trials, usual.errors,
     )  # fmt: skip
+    late = difference(Outcomes(10, 1, repeats=4), Outcomes(20, 6, repeats=4), (), ahead=4)
+    assert late is not None
+    assert 1 == late.errors.count
     ahead = difference(Outcomes(10, 1), Outcomes(20, 2, repeats=9), ())
     assert ahead is not None
     assert (1, 0) == (ahead.failures, ahead.errors.count)
