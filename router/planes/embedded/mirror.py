@@ -74,7 +74,8 @@ class Copy:
         self._site = ""
         self.body: list[bytes] = []
         self._size = 0
-        self.offered = perf_counter()
+        self._time = exchange.plane.loop.time
+        self.offered = self._time()
         self.launched = 0.0
         who = Who.NEW if self.on_new else Who.LEGACY
         self.ours = AnswerTaker(who, request.method, exchange.snapshot.settings.limits, exchange.plane.memory)
@@ -103,7 +104,7 @@ class Copy:
     def request_complete(self) -> None:
         """All of the request has come in."""
         if not self.over:
-            self.offered = perf_counter()
+            self.offered = self._time()
             self._mirror.enqueue(self)
 
     def head(self, answer: Answer) -> None:
@@ -158,6 +159,11 @@ class Copy:
         self.over = True
         self.body = []
         self._mirror.alive -= 1
+
+
+def _crowded(pool: EndpointPool) -> bool:
+    """Do users wait for this endpoint, and not just until a connection is made?"""
+    return bool(pool.waiting) and not pool.connecting
 
 
 class Mirror:
@@ -217,7 +223,7 @@ class Mirror:
 
     def _pump(self) -> None:
         self._pumping = False
-        late = perf_counter() - PATIENCE
+        late = self._plane.loop.time() - PATIENCE
         while self._waiting and self._running.total() < RUNNING:
             copy = self._waiting.popleft()
             if copy.over:
@@ -233,16 +239,16 @@ class Mirror:
         """The copy to the other side, and now and then a second one to legacy, to learn what differs by itself."""
         other = Who.LEGACY if copy.on_new else Who.NEW
         pool = self._pool(copy, Side.LEGACY if copy.on_new else Side.NEW)
-        if pool is None or pool.waiting:
+        if pool is None or _crowded(pool):
             copy.drop(Count.NOWHERE if pool is None else Count.LOAD)
             return
         asked = [(other, pool)]
         if copy.shadow.compare and random() * PPM < self._courier.noise_wanted(copy.entry.name):  # noqa: S311
             again = self._pool(copy, Side.LEGACY)
-            if again is not None and not again.waiting:  # or users wait for legacy: noise can be learned later
+            if again is not None and not _crowded(again):  # noise can be learned later
                 asked.append((Who.AGAIN, again))
         shuffle(asked)
-        copy.launched = perf_counter()
+        copy.launched = self._plane.loop.time()
         self._running[copy.entry.name] += 1
         self._courier.count(copy.entry.name, Count.COPIED)
         self._plane.spawn(self._run(copy, asked), "copy")
