@@ -36,6 +36,7 @@ from control.channel import WorkerFleet
 from control.closed import group_may_write
 from control.compiler import ChildCompiler
 from control.counters import CounterFiles, RecentTraffic
+from control.held import HeldFile
 from control.holding import hold_sites
 from control.loopback import UnsafeAddressError
 from control.metrics import Metrics
@@ -112,7 +113,8 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     files = CounterFiles(counters)
     traffic = RecentTraffic(files, lambda: _route_blocks(live), clock)
     audit = Audit(options.state, clock.now, lambda why: events.tell(EventName.ACCESS_TROUBLE, why=why))
-    observer = Observer(lambda seen: live.observe(seen), files, clock, events, DnsLookup())  # noqa: PLW0108  # comes later
+    held = HeldFile(options.state / "held.json")
+    observer = Observer(lambda seen: live.observe(seen), files, clock, events, DnsLookup(), held=held)  # noqa: PLW0108  # comes later
     shadowing = Shadowing(options.state, events)
     live = Live(
         store=store,

@@ -19,6 +19,7 @@ from random import Random
 from typing import Final
 
 from control.counters import CounterFiles
+from control.held import HeldFile
 from control.probes import Asked, Prober
 from control.resolver import Lookup, Resolver
 from router.core.addresses import forbidden_address
@@ -39,7 +40,7 @@ from router.core.health import (
     site_seen,
     weigh,
 )
-from router.core.model import PPM, Endpoint, Health, Table, Upstream
+from router.core.model import PPM, Endpoint, Health, Resume, Table, Upstream
 from router.core.observed import Observed, target_key
 from router.core.wire import endpoint_key
 from router.events import EventName, Events
@@ -104,9 +105,11 @@ class Observer:
         clock: Clock,
         events: Events,
         lookup: Lookup,
+        *,
         chance: Random | None = None,
+        held: HeldFile | None = None,
     ) -> None:
-        """`publish` is given each observation that differs from the one before."""
+        """`publish` is given each observation that differs from the one before; `held` remembers who waits."""
         self._publish = publish
         self._files = files
         self._clock = clock
@@ -124,7 +127,21 @@ class Observer:
         self._to_hold: dict[str, None] = {}
         self._hold_wanted = asyncio.Event()
         self._began = clock.elapsed()
+        self._held_file = held
+        self._held_before = self._remembered()
+        self._held_written = self._held_before
+        self._unwritable = False
         self._observed: Observed | None = None
+
+    def _remembered(self) -> frozenset[str]:
+        """Who waited for a person before a restart."""
+        if self._held_file is None:
+            return frozenset()
+        try:
+            return self._held_file.read()
+        except (OSError, ValueError) as error:
+            self._events.tell(EventName.HELD_UNREADABLE, path=str(self._held_file.path), why=str(error))
+            return frozenset()
 
     # -- the table ------------------------------------------------------------------------------------
 
@@ -149,7 +166,13 @@ class Observer:
             if key in before and before[key].probed is place.probed:
                 continue
             as_written = target_key(place.upstream, place.endpoint)
-            if as_written in before and as_written not in self._places:  # its name has led somewhere for the first time
+            if key in self._held_before:
+                self._held_before -= {key}
+                why = "it was held before control was restarted"
+                self._targets[key] = Target(Status.DOWN, now, held=place.health.resume is Resume.MANUAL, why=why)
+            elif (
+                as_written in before and as_written not in self._places
+            ):  # its name has led somewhere for the first time
                 self._targets[key] = self._targets[as_written]
             else:
                 known_site = (place.upstream, place.site) in known
@@ -354,3 +377,18 @@ class Observer:
             while True:
                 await asyncio.sleep(EVERY)
                 self.tick()
+                await self._remember()
+
+    async def _remember(self) -> None:
+        """Writes down who waits for a person, if that has changed; one that cannot be written is tried again."""
+        held = frozenset(key for key, target in self._targets.items() if target.held) | self._held_before
+        if self._held_file is None or held == self._held_written:
+            return
+        try:
+            await asyncio.to_thread(self._held_file.write, held)
+        except OSError as error:
+            if not self._unwritable:
+                self._events.tell(EventName.SNAPSHOT_UNWRITABLE, path=str(self._held_file.path), why=str(error))
+            self._unwritable = True
+        else:
+            self._held_written, self._unwritable = held, False

@@ -75,6 +75,8 @@ class EventName:
     SITE_BACK: Final = "health.site_back"
     SITE_HELD: Final = "health.site_held"
     """It was taken out too often within an hour: a person has to bring it back."""
+    HELD_UNREADABLE: Final = "health.held_unreadable"
+    """Who waited for a person before a restart is not known: they come back by themselves."""
     PLACE_RESUMED: Final = "health.resumed"
     """A person brings back what was down there, as soon as probes succeed."""
     BREAKER_CLOSED: Final = "breaker.closed"

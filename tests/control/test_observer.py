@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
+from control.held import HeldFile
 from control.observer import GATHER, Observer, Place
 from control.probes import GOOD, bad
 from control.resolver import Found, LookupFailedError
@@ -66,7 +68,7 @@ class Files:
 class Stage_:  # noqa: N801  # `Stage` is what goes wrong
     """An observer with everything around it in the test's hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: HeldFile | None = None) -> None:
         self.clock = Clock()
         self.files = Files()
         self.published: list[Observed] = []
@@ -78,6 +80,7 @@ class Stage_:  # noqa: N801  # `Stage` is what goes wrong
             self.clock,
             Events(self.clock.now, self.events.append),
             self.lookup,
+            held=held,
         )
 
     async def lookup(self, name: str) -> Found:
@@ -381,15 +384,60 @@ async def test_the_last_site_of_an_upstream_is_held_by_no_machine() -> None:
 
 def test_what_a_person_has_to_bring_back_comes_back_by_its_place() -> None:
     """However long it has been well."""
-    manual = replace(PROBED, resume=Resume.MANUAL)
-    upstreams = {**TABLE.upstreams, "new": replace(TABLE.upstreams["new"], health=manual)}
-    stage = Stage_().started(replace(TABLE, upstreams=upstreams))
+    stage = Stage_().started(manual_table())
     stage.fail(KEY_ONE)
     stage.heal(KEY_ONE)
     assert {KEY_ONE: 0} == stage.levels
     assert 1 == stage.observer.resume(lambda place: place.endpoint == ONE)
     stage.heal(KEY_ONE)
     assert {} == stage.levels
+
+
+def manual_table() -> Table:
+    manual = replace(PROBED, resume=Resume.MANUAL)
+    return replace(TABLE, upstreams={**TABLE.upstreams, "new": replace(TABLE.upstreams["new"], health=manual)})
+
+
+async def test_what_waits_for_a_person_waits_through_a_restart(tmp_path: Path) -> None:
+    """Until somebody brings it back; then that is remembered."""
+    file = HeldFile(tmp_path / "held.json")
+    stage = Stage_(file).started(manual_table())
+    stage.fail(KEY_ONE)
+    await stage.observer._remember()
+    again = Stage_(file).started(manual_table())
+    again.heal(KEY_ONE)
+    assert {KEY_ONE: 0} == again.levels
+    again.observer.resume(lambda place: place.endpoint == ONE)
+    await again.observer._remember()
+    assert {} == Stage_(file).started(manual_table()).levels
+
+
+async def test_who_is_not_in_the_table_now_is_not_forgotten(tmp_path: Path) -> None:
+    """A name's addresses come later than the table."""
+    file = HeldFile(tmp_path / "held.json")
+    file.write([KEY_ONE, "elsewhere"])
+    stage = Stage_(file).started(manual_table())
+    stage.observer.resume(lambda place: place.endpoint == ONE)
+    await stage.observer._remember()
+    assert frozenset({"elsewhere"}) == file.read()
+
+
+async def test_a_file_of_those_who_wait_that_is_broken_or_unwritable_is_said(tmp_path: Path) -> None:
+    """And nothing ends because of it."""
+    file = HeldFile(tmp_path / "held.json")
+    for broken in (b"{", b"{}", b"\xff"):
+        file.path.write_bytes(broken)
+        assert 1 == len(Stage_(file).told(EventName.HELD_UNREADABLE))
+    file.path.unlink()
+    stage = Stage_(file).started(manual_table())
+    file.path = tmp_path / "nowhere" / "held.json"
+    stage.fail(KEY_ONE)
+    for _ in range(3):
+        await stage.observer._remember()
+    assert 1 == len(stage.told(EventName.SNAPSHOT_UNWRITABLE))
+    file.path = tmp_path / "held.json"
+    await stage.observer._remember()
+    assert frozenset({KEY_ONE}) == file.read()
 
 
 # ----------------------------------------------------------------------------------------------- for people
