@@ -97,7 +97,7 @@ async def _admitted(request: web.Request, handler: Handler) -> web.StreamRespons
     _check_host(request, access)
     _check_origin(request, access, endpoint)
     try:
-        principal = access.admit(request, Role.VIEWER if endpoint is None else endpoint.role)
+        principal = access.admit(request, Role.METRICS if endpoint is None else endpoint.role)
     except Problem as problem:
         if problem.status == 401 and request.path == "/":
             raise web.HTTPSeeOther("/login") from None

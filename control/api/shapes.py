@@ -182,17 +182,20 @@ CONFIRM: Final = Shape((REASON.optional("confirmed"),))
 RESTORE: Final = Shape((REASON, OVERRIDE))
 
 
-def _preview(kinds: tuple[Kind, ...], *own: Field) -> dict[str, Shape]:
-    values = [kind.value for kind in kinds]
-    shape = Shape((Field("kind", {"enum": values}, lambda b, _: body.kind(b)), ANY_SCOPE, *own))
-    return dict.fromkeys(values, shape)
+def _preview(kind: Kind, scope: Field, *own: Field) -> Shape:
+    return Shape((Field("kind", {"const": kind.value}, lambda b, _: body.kind(b)), scope, *own))
 
 
-_OWN: Final = {Kind.WEIGHT: WEIGHT_SHARE, Kind.CAP: CAP_SHARE, Kind.PIN: SIDE}
 PREVIEW: Final = Choice(
     {
-        **{value: shape for kind, own in _OWN.items() for value, shape in _preview((kind,), own).items()},
-        **_preview(tuple(kind for kind in Kind if kind not in _OWN)),
+        Kind.WEIGHT.value: _preview(Kind.WEIGHT, ROUTES_SCOPE, WEIGHT_SHARE),
+        Kind.CAP.value: _preview(Kind.CAP, ROUTES_SCOPE, CAP_SHARE),
+        Kind.PIN.value: _preview(Kind.PIN, ROUTES_SCOPE, SIDE),
+        Kind.FREEZE.value: _preview(Kind.FREEZE, ROUTES_SCOPE),
+        Kind.ROLLBACK.value: _preview(Kind.ROLLBACK, ANY_SCOPE),
+        Kind.DRAIN.value: _preview(Kind.DRAIN, SITE_SCOPE),
+        Kind.OFF.value: _preview(Kind.OFF, SITE_SCOPE),
     },
     by="kind",
 )
+"""An order without what makes it one: nobody gives a reason for a question."""
