@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.core.hold import Hold
+from router.core.observed import Observed, target_key
 from router.core.orders import Kind, Scope
 from router.events import EventName
 from router.live import Change, Refusal
@@ -167,3 +168,40 @@ async def test_a_time_that_is_no_time_for_a_rollback_is_refused(over: float) -> 
     assert "invalid" == refused(await back(rig, ALL, over=over)).code
     assert () == rig.live.orders
     assert Kind.ROLLBACK.value == rig.said(EventName.ORDER_REFUSED)[-1]["action"]
+
+
+# -- a legacy that is dead ---------------------------------------------------------------------------------------------
+
+
+def legacy_is_dead(rig: Rig, *, all_are: bool = False) -> None:
+    """As the probes say it."""
+    upstreams = rig.live.table.upstreams.values()
+    dead = [each for each in upstreams if all_are or each.name == rig.live.table.legacy]
+    levels = {target_key(each.name, endpoint): 0 for each in dead for endpoint in each.endpoints}
+    rig.live.observe(Observed(levels))
+
+
+async def test_nothing_moves_to_a_dead_legacy_unless_somebody_says_so() -> None:
+    """The one rule that may stop a rollback, by its name; overriding it is on record."""
+    rig = await Rig().started()
+    legacy_is_dead(rig)
+    for said in (await back(rig, ALL), await back(rig, ALL, over=30), await rig.weight(route("a"), 1)):
+        assert ["legacy-alive"] == [each.rule.value for each in refused(said).violations]
+    assert {"a": 10, "b": 20, "g1": 30} == rig.shares()
+    change = await rig.live.rollback(ALL, reason="fire", actor="kim", override={"legacy-alive": "new is worse"})
+    assert ["legacy-alive"] == [each.rule.value for each in accepted(change).overridden]
+    assert (("legacy-alive", "new is worse"),) == rig.live.history(1)[0].changes.overridden
+
+
+async def test_raises_and_what_the_workers_do_already_do_not_ask_whether_legacy_lives() -> None:
+    """A hold is adopted, a step that was begun is taken, and when everything looks dead the prober is distrusted."""
+    rig = await Rig().started(a=100, b=20, g1=30)
+    accepted(await back(rig, route("a"), over=30))
+    legacy_is_dead(rig)
+    accepted(await rig.weight(route("b"), 30))
+    await later(rig, 30)
+    assert 0 == rig.shares()["a"]
+    await rig.live.adopt([Hold("E-aaaa", group("green"), "3 a.m.", "kim", rig.clock.time)])
+    assert 0 == rig.shares()["g1"]
+    legacy_is_dead(rig, all_are=True)
+    accepted(await back(rig, ALL))
