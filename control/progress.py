@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from rollout.core.burnup import TOO_YOUNG, Forecast, Mark, NoForecast, forecast
@@ -54,8 +54,8 @@ class Memory(Protocol):
     async def add(self, point: Point) -> None:
         """Keeps a point; old ones become coarser."""
 
-    async def curve(self, since: float, group: str | None) -> Sequence[tuple[float, Tally]]:
-        """Of one group, or of all together; in the order of time."""
+    async def curve(self, since: float, groups: Collection[str] | None) -> Sequence[tuple[float, Tally]]:
+        """Of some groups together, or of all; in the order of time."""
 
     async def days(self, since: float) -> Sequence[Point]:
         """One point a day, with all groups; the last one is of today."""
@@ -115,9 +115,9 @@ class Progress:
 
     # -- the past -----------------------------------------------------------------------------------
 
-    async def history(self, since: float, group: str | None = ALL) -> Sequence[tuple[float, Tally]]:
-        """The curve; empty without a memory.  Raises StoreError."""
-        return () if self._memory is None else await self._memory.curve(since, group)
+    async def history(self, since: float, groups: Collection[str] | None = None) -> Sequence[tuple[float, Tally]]:
+        """The curve, of some groups together or of all; empty without a memory.  Raises StoreError."""
+        return () if self._memory is None else await self._memory.curve(since, groups)
 
     async def passages(self, limit: int, route: str | None = None) -> Sequence[Passage]:
         """Which routes came into another stage, the newest first.  Raises StoreError."""

@@ -22,10 +22,9 @@ from control.api.body import MOST
 from control.api.problems import Problem, invalid
 from control.api.reads import answer, context
 from control.badge import badge
-from control.progress import ALL
 from rollout.core.burnup import Forecast, NoForecast
 from rollout.core.progress import DAY, STAGES, Look, Passage, Standing, Stuck, Tally
-from router.core.model import PPM
+from router.core.model import PPM, Group
 from router.ports import StoreError
 
 DAYS: Final = 90
@@ -99,7 +98,7 @@ def _owners(look: Look) -> Mapping[str, Tally]:
     return found
 
 
-def _owner(groups: Mapping[str, Any], name: str) -> str:
+def _owner(groups: Mapping[str, Group], name: str) -> str:
     return groups[name].owner if name in groups else ""
 
 
@@ -156,30 +155,47 @@ def _route_view(each: Standing) -> Json:
 
 
 async def history(request: web.Request) -> web.Response:
-    group = _group(request)
-    return answer({"group": group, "points": [_point_view(*each) for each in await _curve(request, group)]})
+    """Of everything, of a group, or of all groups of an owner."""
+    curve = await _curve(request)
+    named = {name: request.query.get(name) for name in ("group", "owner")}
+    return answer(named | {"points": [_point_view(*each) for each in curve]})
 
 
-async def _curve(request: web.Request, group: str | None) -> Sequence[tuple[float, Tally]]:
+async def _curve(request: web.Request) -> Sequence[tuple[float, Tally]]:
     watch = context(request).progress
+    groups, since = _groups(request), watch.look().at - _days(request) * DAY
     try:
-        return await watch.history(watch.look().at - _days(request) * DAY, group)
+        return await watch.history(since, groups)
     except StoreError as error:
         raise _forgotten(error) from None
 
 
+def _groups(request: web.Request) -> frozenset[str] | None:
+    """Those that are asked for; None: all.  `""` is the group of those that have none, and the owner of no group."""
+    known = context(request).live.table.groups
+    if "group" in request.query and "owner" in request.query:
+        raise invalid("owner", "it stands beside `group`", "ask for one of the two")
+    if "owner" in request.query:
+        return _owned(request.query["owner"], known)
+    if "group" not in request.query:
+        return None
+    group = request.query["group"]
+    if group and group not in known:
+        raise invalid("group", f"there is no group {group[:100]!r}", "see GET /api/v1/progress")
+    return frozenset({group})
+
+
+def _owned(owner: str, known: Mapping[str, Group]) -> frozenset[str]:
+    found = {group.name for group in known.values() if group.owner == owner}
+    if not owner:
+        found.add("")
+    if not found:
+        raise invalid("owner", f"nobody is called {owner[:100]!r} here", "see GET /api/v1/progress")
+    return frozenset(found)
+
+
 def _days(request: web.Request) -> int:
     return body.bounded(request.query, "days", MOST_DAYS) or DAYS
-
-
-def _group(request: web.Request) -> str | None:
-    """None for all together; `""` is the group of those that have none."""
-    if "group" not in request.query:
-        return ALL
-    group = request.query["group"]
-    if group and group not in context(request).live.table.groups:
-        raise invalid("group", f"there is no group {group[:100]!r}", "see GET /api/v1/progress")
-    return group
 
 
 def _point_view(at: float, tally: Tally) -> Json:
@@ -220,13 +236,15 @@ async def table(request: web.Request) -> web.Response:
     what = request.query.get("of", "routes")
     if what not in {"routes", "history"}:
         raise invalid("of", f"{what[:40]!r} is neither routes nor history", "write one of the two")
-    group, _ = _group(request), _days(request)
+    groups, _ = _groups(request), _days(request)
     if what == "routes":
         named: Sequence[str] = _ROUTE_COLUMNS
         look = context(request).progress.look()
-        rows: Iterable[Json] = (_route_view(each) for each in look.routes if group in {ALL, each.route.group})
+        rows: Iterable[Json] = (
+            _route_view(each) for each in look.routes if groups is None or each.route.group in groups
+        )
     else:
-        rows = _flat(await _curve(request, group))
+        rows = _flat(await _curve(request))
         named = _POINT_COLUMNS
     headers = {"Content-Disposition": f'attachment; filename="progress-{what}.csv"'}
     return web.Response(text=_csv(named, rows), content_type="text/csv", headers=headers)
@@ -252,10 +270,11 @@ def _cell(value: object) -> object:
 
 
 async def shield(request: web.Request) -> web.Response:
-    """`12 of 40 APIs`, of everything or of one group."""
-    group = _group(request)
+    """`12 of 40 APIs`, of everything, of a group, or of what somebody owns."""
+    groups = _groups(request)
     look = context(request).progress.look()
-    tally = look.all if group is None else look.groups.get(group, Tally())
-    title = "migration" if group is None else f"migration: {group or 'no group'}"
+    tally = sum((each for name, each in look.groups.items() if groups is None or name in groups), Tally())
+    whose = request.query.get("group", request.query.get("owner"))
+    title = "migration" if whose is None else f"migration: {whose or 'no group'}"
     svg = badge(title, f"{tally.finished} of {tally.total} APIs", tally.finished / tally.total if tally.total else 0.0)
     return web.Response(text=svg, content_type="image/svg+xml")

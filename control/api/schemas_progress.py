@@ -79,6 +79,7 @@ ROUTES: Final = answer(
 HISTORY: Final = answer(
     {
         "group": maybe(TEXT),
+        "owner": maybe(TEXT),
         "points": many(
             answer(
                 {
@@ -99,6 +100,7 @@ CHANGES: Final = answer(
 )
 
 GROUP: Final = Parameter("group", "of this group alone", TEXT)
+OWNER: Final = Parameter("owner", "of the groups of this owner alone", TEXT)
 DAYS: Final = Parameter("days", "so many days back", {"type": "integer", "minimum": 1, "maximum": 1830})
 ROUTE: Final = Parameter("name", "of this route alone", TEXT)
 OF: Final = Parameter("of", "routes, or history: one line a point", {"enum": ["routes", "history"]})

@@ -13,7 +13,7 @@ import asyncio
 import json
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,8 +70,8 @@ class ProgressStore:
     async def add(self, point: Point) -> None:
         await self._run(lambda connection: _add(connection, point))
 
-    async def curve(self, since: float, group: str | None) -> Sequence[tuple[float, Tally]]:
-        return await self._run(lambda connection: _curve(connection, since, group))
+    async def curve(self, since: float, groups: Collection[str] | None) -> Sequence[tuple[float, Tally]]:
+        return await self._run(lambda connection: _curve(connection, since, groups))
 
     async def days(self, since: float) -> Sequence[Point]:
         return await self._run(lambda connection: _days(connection, since))
@@ -219,17 +219,17 @@ def _merged(earlier: Mapping[str, Tally], later: Mapping[str, Tally]) -> dict[st
     return found
 
 
-def _curve(connection: sqlite3.Connection, since: float, group: str | None) -> list[tuple[float, Tally]]:
+def _curve(connection: sqlite3.Connection, since: float, groups: Collection[str] | None) -> list[tuple[float, Tally]]:
     grain = _grain(connection, since)
-    what = "whole" if group is None else "groups"
+    what = "whole" if groups is None else "groups"
     rows = connection.execute(
         f"SELECT at, {what} FROM points WHERE grain = ? AND at >= ? ORDER BY slot",  # noqa: S608 - our own text
         (grain, since),
     )
-    if group is None:
+    if groups is None:
         return [(at, _tally(json.loads(whole))) for at, whole in rows]
-    found = ((at, _unpacked(groups)) for at, groups in rows)
-    return [(at, groups[group]) for at, groups in found if group in groups]
+    found = ((at, [tally for name, tally in _unpacked(packed).items() if name in groups]) for at, packed in rows)
+    return [(at, sum(tallies, Tally())) for at, tallies in found if tallies]
 
 
 def _days(connection: sqlite3.Connection, since: float) -> list[Point]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ class Memory:
         self._check()
         self.points.append(point)
 
-    async def curve(self, since: float, group: str | None) -> Sequence[tuple[float, Tally]]:
+    async def curve(self, since: float, groups: Collection[str] | None) -> Sequence[tuple[float, Tally]]:
         self._check()
         return [(each.at, each.all) for each in self.points]
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -21,8 +22,9 @@ from control.progress import Progress
 from control.series import STEP, Series
 from control.stores.progress import ProgressStore
 from router.core.orders import Reach, Scope
+from router.live import Change
 from router.ports import StoreError
-from tests.control.stage import Stage
+from tests.control.stage import Stage, many_routes
 
 Client = TestClient[Any, Any]
 
@@ -112,6 +114,17 @@ async def test_the_curve_and_the_changes_are_told(client: Client) -> None:
     assert [("product", None, "ramping")] == [(each["route"], each["before"], each["after"]) for each in changes]
 
 
+async def test_an_owner_has_the_curve_of_their_groups(client: Client) -> None:
+    """In JSON, as a table and on the badge; nobody owns what is in no group."""
+    for owner, total in (("team-catalog", 2), ("", 1)):
+        found = await get(client, f"/api/v1/progress/history?owner={owner}")
+        assert [(owner, total)] == [(found["owner"], each["total"]) for each in found["points"]]
+        table = await (await client.get(f"/api/v1/progress.csv?owner={owner}")).text()
+        assert total == len(table.splitlines()) - 1
+    badge = await (await client.get("/api/v1/progress/badge.svg?owner=team-catalog")).text()
+    assert "team-catalog: 0 of 2 APIs" in badge
+
+
 async def test_a_memory_that_fails_is_a_problem_of_history_alone(
     client: Client, store: ProgressStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +168,8 @@ def test_a_name_is_never_a_formula() -> None:
     [
         "/api/v1/progress/history?group=nobody",
         "/api/v1/progress/history?days=0",
+        "/api/v1/progress/history?owner=nobody",
+        "/api/v1/progress/history?group=catalog&owner=team-catalog",
         "/api/v1/progress.csv?of=everything",
         "/api/v1/progress/badge.svg?group=nobody",
         "/api/v1/series?name=nobody",
@@ -184,6 +199,18 @@ def test_no_name_breaks_the_badge(name: str) -> None:
         [part.tag.rpartition("}")[2] for part in image],
     )
     assert int(image.get("width", "")) < 2000
+
+
+async def test_many_names_get_fewer_points(client: Client, stage: Stage) -> None:
+    """The answer says how many; a whole hour of a few is answered."""
+    names = "&".join(f"name={quote(route.name, safe='')}" for route in stage.live.table.routes)
+    assert 3 == len((await get(client, f"/api/v1/series?{names}"))["routes"])
+    many = await stage.live.load(many_routes(50).encode(), actor="kim", allow_removal=True)
+    assert isinstance(many, Change)
+    names = "&".join(f"name={quote(route.name, safe='')}" for route in stage.live.table.routes)
+    answer = await client.get(f"/api/v1/series?{names}")
+    assert (422, "ask for at most 144") == (answer.status, (await answer.json())["instead"])
+    assert 50 == len((await get(client, f"/api/v1/series?points=144&{names}"))["routes"])
 
 
 async def test_series_have_both_sides_in_steps(client: Client) -> None:

@@ -77,10 +77,11 @@ async def test_the_curve_of_a_young_migration_is_fine(store: ProgressStore) -> N
     await add(store, NOW, 1)
     await add(store, NOW + 299, 2)
     await add(store, NOW + 300, 3)
-    curve = await store.curve(0, "catalog")
+    curve = await store.curve(0, {"catalog"})
     assert [(NOW + 299, 2, 2), (NOW + 300, 3, 1)] == [(at, each.finished - 1, each.new) for at, each in curve]
     assert [(NOW + 299, 5), (NOW + 300, 6)] == [(at, each.finished) for at, each in await store.curve(0, None)]
-    assert [] == await store.curve(0, "nobody")
+    assert [] == await store.curve(0, {"nobody"})
+    assert await store.curve(0, None) == await store.curve(0, {"catalog", ""})
     assert [NOW + 300] == [at for at, _ in await store.curve(NOW + 300, None)]
 
 
@@ -90,7 +91,7 @@ async def test_old_points_become_coarser(store: ProgressStore) -> None:
         await add(store, NOW + 3600 * hour, hour)
     last = NOW + 3600 * (24 * 70 - 1)
     assert 70 == len(await store.curve(0, None))
-    assert {24} == {each.new for _, each in await store.curve(0, "catalog")}
+    assert {24} == {each.new for _, each in await store.curve(0, {"catalog"})}
     assert 24 * 50 == len(await store.curve(last - 50 * DAY + 1, None))
     assert [last - 2 * DAY, last - DAY, last] == [day.at for day in await store.days(last - 3 * DAY + 1)]
 

@@ -27,6 +27,7 @@ from control.auth.roles import TOKEN_ROLES, Role
 from control.auth.throttle import Throttle
 from control.metrics import Metrics
 from control.options import Options
+from control.series import Series
 from tests.control.stage import Stage
 
 STREAMS = "/api/v1/events"
@@ -82,6 +83,7 @@ class Served:
         access.throttle = Throttle(time.time, failures=1_000_000)  # it fails on purpose, and often
         context = Context(stage.live, stage.traffic, Metrics(stage.live, stage.files), stage.compiler)
         context.rollouts = stage.rollouts()
+        context.series = Series(stage.files, stage.route_blocks, dict, stage.clock)
         self.server = TestServer(make_app(context, self._tell, access))
         await self.server.start_server()
         self.url = str(self.server.make_url("")).rstrip("/")
