@@ -289,6 +289,7 @@ def explanation(found: Json, style: Style) -> Iterator[str]:
         ("bucket", _bucket(found)),
         ("override", found["override"]),
         ("share", percent(found["share"]) if found["layers"] else ""),
+        ("health", found["health"]),
         ("reason", found["reason"]),
         ("hint", found["hint"]),
     ]

@@ -270,7 +270,7 @@ def exercised_view(newest_first: Iterable[Revision]) -> Json | None:
 def explanation_view(found: Explanation) -> Json:
     view = asdict(found)
     view["side"] = None if found.side is None else found.side.label
-    view["share"] = percent(found.share)
+    view["share"], view["live"] = percent(found.share), percent(found.live)
     view["flips_at"] = None if found.flips_at is None else -(-found.flips_at // _WRITABLE) / 100
     for layer in view["layers"]:
         layer["share"] = percent(layer["share"])

@@ -143,6 +143,9 @@ async def test_status_and_explain_say_it_too(house: House) -> None:
     assert ["http://127.0.0.1:9101", "http://127.0.0.1:9102"] == [each["endpoint"] for each in places["down"]]
     said = await house.ask("GET", "/api/v1/explain?method=GET&path=/v1/products/7&header=X-User-Id:7", 200)
     assert "pyeongchon 30 instead of 12 %" in said["health"]
+    assert (30.0, 30.0) == (said["share"], said["live"])
+    _, out, _ = await house.cli("explain", "GET", "/v1/products/7", "-H", "X-User-Id: 7")
+    assert "  health      sites take over from each other: pangyo 0 instead of 18 %, pyeongchon 30" in out
     _, out, _ = await house.cli("status")
     assert "!! the site pangyo is DOWN" in out
     assert (
