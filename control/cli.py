@@ -64,6 +64,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         from control.cli_override import override  # noqa: PLC0415 - needs a key file and nobody else
 
         return override(args)
+    if args.command == "audit":
+        from control.cli_audit import audit  # noqa: PLC0415 - needs files and nobody else
+
+        return audit(args)
     if args.command == "token":
         from control.cli_token import token  # noqa: PLC0415 - needs a file and nobody else
 
@@ -182,7 +186,9 @@ def _add_tokens(commands: Commands) -> None:
     create.add_argument("--ttl", type=values.lifetime, metavar="90d", help="(default: it does not expire)")
     revoke = what.add_parser("revoke", help="holds at once, for its sessions too")
     revoke.add_argument("name", metavar="NAME")
-    for parser in (create, revoke, what.add_parser("list", help="names, roles, ends and last uses")):
+    audit = commands.add_parser("audit", help="who did what, and whether the record is whole")
+    audit.add_argument("--limit", type=values.count, default=20, help="the newest so many (default: %(default)s)")
+    for parser in (audit, create, revoke, what.add_parser("list", help="names, roles, ends and last uses")):
         parser.add_argument("--state", type=Path, default=Path(".strangler"), help="(default: %(default)s)")
         parser.add_argument("--json", action="store_true", help="for programs")
 

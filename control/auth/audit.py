@@ -89,7 +89,7 @@ class Audit:
         """Goes on where the file ends, and vouches for what was torn."""
         lines, rest = _tail(self._path)
         self._last = _hash(lines[-1]) if lines else _last_of_older(self._path)
-        if rest and (entry := _entry(rest)) is not None and entry["before"] == self._last:
+        if rest and (entry := entry_of(rest)) is not None and entry["before"] == self._last:
             self._put(b"\n")  # all that is missing
             self._last = _hash(rest)
         elif rest:
@@ -137,7 +137,7 @@ def _chain(path: Path, last: str | None) -> Iterator[tuple[int, str | None]]:
     """
     torn: tuple[int, str] | None = None
     for number, line in _lines(path):
-        entry, found = _entry(line), _hash(line)
+        entry, found = entry_of(line), _hash(line)
         if torn is not None and (entry is None or entry.get("torn") != torn[1]):
             yield torn[0], None
         elif entry is None:
@@ -156,7 +156,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         yield from ((number, line.rstrip(b"\n")) for number, line in enumerate(file, 1))
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
+def entry_of(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None when it is none of ours."""
     try:
         found = json.loads(line)
         return found if isinstance(found["before"], str) else None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from control.auth import audit
 from control.auth.audit import FILE, ROUTES, Audit, files, verify
 from control.auth.throttle import SPAN, Seldom
+from control.cli import main
 from router.ports import AuditEntry
 
 
@@ -133,3 +134,28 @@ def test_of_what_comes_too_often_the_rest_is_counted() -> None:
     assert [2, 0, 0, None] == [seldom.let(key) for key in "bcde"]
     now[0] = SPAN
     assert 1 == seldom.let("a")
+
+
+def test_the_command_shows_the_newest_lines_and_says_where_the_record_is_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ends with 1 then, and when there is nothing to show; nothing in it moves a terminal's cursor."""
+    state = ["--state", str(tmp_path)]
+    assert 1 == main(["audit", *state])
+    assert "there is no audit here" in capsys.readouterr().err
+    trail = opened(tmp_path)
+    trail.revision(AuditEntry(0.0, "kim", "rollback", "all", "fire\x1b[2J", "{}", "{}", 7))
+    for number in range(3):
+        trail.write("change", token="lee", method="POST", path=f"/api/v1/{number}", status=200)
+    assert 0 == main(["audit", *state, "--limit", "2"])
+    shown = capsys.readouterr().out.splitlines()
+    assert ["/api/v1/1 200", "/api/v1/2 200"] == [line.partition("POST ")[2] for line in shown[:2]]
+    assert "4 lines, each follows from the one before" == shown[-1]
+    path = tmp_path / FILE
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:1] + lines[2:]))
+    assert 1 == main(["audit", *state, "--json"])
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (1, f"{path}:2", "kim") == (found["lines"], found["broken_at"], found["entries"][0]["actor"])
+    assert "BROKEN at" in said.err and "\x1b" not in said.out
