@@ -37,8 +37,16 @@ let view = null;
 function where() {
   const [path, query] = (location.hash.replace(/^#\/?/, "") || "board").split("?");
   const [name, ...rest] = path.split("/");
-  const argument = decodeURIComponent(rest.join("/"));
+  const argument = decoded(rest.join("/"));
   return { name: name in VIEWS ? name : "board", argument, query: new URLSearchParams(query || "") };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 // A view is {title, draw(): tree, stop?()}; it lives as long as its place is shown.
@@ -139,6 +147,7 @@ function lostBanner() {
     { class: "lost-banner", role: "alert" },
     h("b", {}, "Connection lost. "),
     `${since} The workers go on without this page. Trying again …`,
+    state.why ? h("small", {}, ` (${state.why})`) : null,
   );
 }
 

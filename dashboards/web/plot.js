@@ -22,7 +22,7 @@ function path(values, width, height, top, inset = 1) {
 }
 
 // Both sides in one small plot: sides = {legacy: [..], new: [..]}.
-export function spark(sides, { width = 84, height = 22, floor = 0 } = {}) {
+export function spark(sides, { width = 62, height = 22, floor = 0 } = {}) {
   const top = Math.max(floor, 1e-9, ...all(sides));
   return h(
     "svg",

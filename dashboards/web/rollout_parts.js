@@ -43,6 +43,7 @@ export function runCard(run, again) {
 }
 
 function runBody(run, again) {
+  const waits = run.waits.filter((wait) => !run.held || !wait.includes(run.held));
   return [
     h(
       "p",
@@ -53,7 +54,7 @@ function runBody(run, again) {
     steps(run),
     run.paused ? h("p", {}, h("b", {}, "Paused: "), run.paused) : null,
     run.held ? h("p", {}, h("b", {}, "Held: "), run.held) : null,
-    run.waits.length ? h("p", {}, h("b", {}, "Waits for "), run.waits.join("; "), ".") : null,
+    waits.length ? h("p", {}, h("b", {}, "Waits for "), waits.join("; "), ".") : null,
     weighed(run),
     h("p", { class: "note" }, `Started by ${run.actor}, ${ago(run.started, now())}: “${run.reason}”`),
     h("div", { class: "buttons" }, buttons(run, again)),
@@ -103,7 +104,7 @@ function weighed(run) {
         )
       : null,
     h("p", {}, plain(verdict)),
-    h("p", { class: "note" }, verdict.sentence),
+    verdict.sentence === run.held ? null : h("p", { class: "note" }, verdict.sentence),
   );
 }
 

@@ -8,6 +8,7 @@ import { get, toTheWayIn } from "./api.js";
 const SILENCE = 7_000; // the router speaks every two seconds at least
 const LONGEST_PAUSE = 5_000;
 const FEED = 60;
+const GAP = 200; // between two questions, while changes come thick and fast
 const QUIET = new Set(["hello", "sample", "change.confirmed"]);
 
 export const state = {
@@ -61,10 +62,8 @@ export function refresh() {
   }
   asking = fetchState().finally(() => {
     asking = null;
-    if (again) {
-      again = false;
-      refresh().catch(() => {});
-    }
+    if (again) setTimeout(() => refresh().catch(() => {}), GAP);
+    again = false;
   });
   return asking;
 }
@@ -156,6 +155,8 @@ function block(text) {
 function told(event) {
   if (event.name === "sample") {
     for (const sampler of [...samplers]) sampler(event.fields);
+    // Nobody tells of a worker that confirms late: it is looked after as long as one is missing.
+    if (state.status?.workers.some((worker) => !worker.confirmed)) refresh().catch(() => {});
     return;
   }
   if (event.name !== "hello") refresh().catch(() => {});

@@ -22,7 +22,7 @@ const AGAIN = 15_000;
 const SOON = 15 * 60;
 
 export function boardView() {
-  const seen = { progress: null, curve: null, hour: null, rollouts: null, sites: null, trouble: "" };
+  const seen = { progress: null, curve: null, hour: null, rollouts: null, by: "groups", trouble: "" };
   const ask = async () => {
     if (document.hidden) return;
     const wishes = {
@@ -294,14 +294,36 @@ function burnUp(seen) {
   );
 }
 
+const TEAMS = { groups: "Groups", owners: "Owners" };
+
 function groups(seen) {
-  const found = seen.progress?.groups || [];
-  if (!found.length) return null;
+  const found = seen.progress?.[seen.by] || [];
+  if (!seen.progress || !seen.progress.groups.length) return null;
+  const heads = seen.by === "groups" ? ["Group", "Owner"] : ["Owner"];
   return section(
-    "Groups",
+    "Teams",
     h(
       "div",
-      { class: "table-frame", tabindex: "0", role: "region", "aria-label": "Groups, scrollable" },
+      { class: "segments small", role: "group", "aria-label": "By" },
+      Object.entries(TEAMS).map(([key, label]) =>
+        h(
+          "button",
+          {
+            type: "button",
+            key,
+            "aria-pressed": String(seen.by === key),
+            onclick: () => {
+              seen.by = key;
+              changed();
+            },
+          },
+          label,
+        ),
+      ),
+    ),
+    h(
+      "div",
+      { class: "table-frame", tabindex: "0", role: "region", "aria-label": `${TEAMS[seen.by]}, scrollable` },
       h(
         "table",
         {},
@@ -311,33 +333,31 @@ function groups(seen) {
           h(
             "tr",
             {},
-            ["Group", "Owner", "Stages", "Finished", "Share", "Traffic on new", "Likely end"].map((label, index) =>
-              h("th", { scope: "col", class: index > 2 ? "n" : "", key: label }, label),
+            [...heads, "Stages", "Finished", "Share", "Traffic on new", "Likely end"].map((label, index) =>
+              h("th", { scope: "col", class: index > heads.length ? "n" : "", key: label }, label),
             ),
           ),
         ),
-        h("tbody", {}, found.map(groupRow)),
+        h("tbody", {}, found.map((each) => teamRow(each, seen.by))),
       ),
     ),
   );
 }
 
-function groupRow(group) {
-  const parts = Object.entries(STAGES).map(([key, label]) => ({ key: `s-${key}`, label, value: group.apis[key] || 0 }));
+function teamRow(team, by) {
+  const parts = Object.entries(STAGES).map(([key, label]) => ({ key: `s-${key}`, label, value: team.apis[key] || 0 }));
+  const name = by === "owners" ? team.owner || "nobody" : team.group || "without a group";
+  const linked = by === "groups" && team.group;
   return h(
     "tr",
-    { key: group.group },
-    h(
-      "th",
-      { scope: "row" },
-      group.group ? h("a", { href: `#/routes?group=${encodeURIComponent(group.group)}` }, group.group) : "without a group",
-    ),
-    h("td", {}, group.owner || "–"),
-    h("td", { class: "wide" }, stack(parts, `Stages of ${group.group || "routes without a group"}`)),
-    h("td", { class: "n" }, `${count(group.finished)} of ${count(group.total)}`),
-    h("td", { class: "n" }, percent(group.share)),
-    h("td", { class: "n" }, percent(group.traffic)),
-    h("td", { class: "n" }, group.forecast ? day(group.forecast.likely) : "–"),
+    { key: `${by} ${name}` },
+    h("th", { scope: "row" }, linked ? h("a", { href: `#/routes?group=${encodeURIComponent(name)}` }, name) : name),
+    by === "groups" ? h("td", {}, team.owner || "–") : null,
+    h("td", { class: "wide" }, stack(parts, `Stages of ${name}`)),
+    h("td", { class: "n" }, `${count(team.finished)} of ${count(team.total)}`),
+    h("td", { class: "n" }, percent(team.share)),
+    h("td", { class: "n" }, percent(team.traffic)),
+    h("td", { class: "n" }, team.forecast ? day(team.forecast.likely) : "–"),
   );
 }
 

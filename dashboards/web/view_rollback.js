@@ -11,12 +11,13 @@ import { changed, refresh, state } from "./store.js";
 const LOOK = 400;
 const LOOKS = 25; // ten seconds; a long poll or a tunnel may take longer than that
 const LISTED = 60;
+const WATCH = 300; // between two looks at the workers while their word is awaited
 const PACES = { "": "at once", "20s": "in steps, over 20 s", "1m": "in steps, over a minute", "5m": "in steps, over 5 minutes" };
 
 // Rollbacks whose scope the router looks up itself.
 const RAISED = [
   { said: { last: true }, label: "What the newest change raised", option: "--last" },
-  { said: { since: "60m" }, label: "Everything raised within the last hour", option: "--since 60m" },
+  { said: { since: "60m" }, label: "All that was raised within the last hour", option: "--since 60m" },
 ];
 
 export function rollbackView(place) {
@@ -56,24 +57,26 @@ export function rollbackView(place) {
   async function give(event) {
     event.preventDefault();
     if (seen.busy || !seen.scope) return;
-    Object.assign(seen, { busy: true, refused: null, done: null });
+    Object.assign(seen, { busy: true, refused: null, done: null, before: state.status?.revision ?? 0 });
     announce("Rolling back");
     changed();
+    const watching = setInterval(() => refresh().catch(() => {}), WATCH);
     try {
       const reason = seen.reason.trim() || "no reason given yet (from the page)";
       const what = isRaised(seen.scope) ? seen.scope : { scope: seen.scope };
       const change = await post("/api/v1/rollbacks", { ...what, reason, ...(seen.over ? { over: seen.over } : {}) });
       seen.done = { change, looks: [], quiet: null, scope: seen.scope, over: seen.over };
       const late = change.workers.filter((worker) => worker.ms === undefined).length;
-      announce(late ? `In force, but ${late} workers have not confirmed` : "Rolled back, confirmed by all workers", true);
+      announce(late ? `In force, but ${plural(late, "worker has", "workers have")} not confirmed` : "Rolled back, confirmed by all workers", true);
       prove(seen.done);
     } catch (error) {
       seen.refused = error;
     }
+    clearInterval(watching);
     seen.busy = false;
     refresh().catch(() => {});
     changed();
-    document.getElementById("rollback-result")?.focus();
+    requestAnimationFrame(() => document.getElementById("rollback-result")?.focus());
   }
 
   // Looks at the new side until nothing is answered there any more and nothing is under way.
@@ -95,7 +98,7 @@ export function rollbackView(place) {
       changed();
       await new Promise((next) => setTimeout(next, LOOK));
     }
-    done.over = true;
+    done.finished = true;
     if (done.quiet !== null) announce("Nothing goes to the new side any more");
     changed();
   }
@@ -194,6 +197,7 @@ function form(seen, choose, give) {
       actorField(changed),
       consequences(seen),
       seen.refused ? refusal(seen.refused) : null,
+      seen.busy ? workerList(awaited(seen.before)) : null,
       h(
         "button",
         { class: "rollback-button", disabled: !seen.scope || seen.busy },
@@ -202,6 +206,15 @@ function form(seen, choose, give) {
       h("p", { class: "note" }, "At once, and until somebody resumes it. No rule stands in the way."),
     ),
   );
+}
+
+// What the workers have said since the button was pressed.
+function awaited(before) {
+  const { revision, workers } = state.status || { revision: 0, workers: [] };
+  return workers.map((worker) => {
+    const done = revision > before && worker.confirmed;
+    return { id: worker.id, done, says: done ? "confirmed" : "not yet" };
+  });
 }
 
 // Everything, then groups and sites, then routes with the most on new: those that match what was typed.
@@ -361,7 +374,7 @@ function proof(done) {
       : h("li", { class: after.in_flight ? "waiting" : "done" }, h("span", {}, "still under way there"), h("b", {}, String(after.in_flight))),
     after.tunnels ? h("li", { class: "waiting" }, h("span", {}, "open tunnels"), h("b", {}, String(after.tunnels))) : null,
     done.quiet === null || done.quiet === undefined
-      ? h("li", { class: "waiting" }, h("span", {}, done.over ? "not quiet yet: look again at the route" : "looking on …"))
+      ? h("li", { class: "waiting" }, h("span", {}, done.finished ? "not quiet yet: look again at the route" : "looking on …"))
       : h("li", { class: "done" }, h("span", {}, "quiet"), h("b", {}, "nothing goes to the new side")),
   );
 }

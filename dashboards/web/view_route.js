@@ -17,22 +17,20 @@ const QUIET = new Set(["rollout.waiting", "rollout.step"]);
 
 export function routeView(place) {
   const route = place.argument;
-  const seen = { hour: null, past: null, log: [], rollout: undefined, shadow: undefined, trouble: "" };
-  let revision = 0;
+  const seen = { hour: null, past: null, log: [], heard: 0, rollout: undefined, shadow: undefined, trouble: "" };
+  let known = "";
   const ask = async () => {
     if (document.hidden || !state.byName.has(route)) return;
     await Promise.allSettled([
       lastHour(route).then((found) => (seen.hour = found)),
+      hear(route, seen),
       optional(`/api/v1/rollouts?route=${encoded(route)}`).then((found) => (seen.rollout = found)),
       optional(`/api/v1/shadow/${encoded(route)}`).then((found) => (seen.shadow = found)),
     ]);
     changed();
   };
   const history = async () => {
-    revision = state.status.revision;
-    const [past, log] = await Promise.all([get(`/api/v1/revisions?limit=30&route=${encoded(route)}`), rolloutLog(route)]);
-    seen.past = past.revisions;
-    seen.log = log;
+    seen.past = (await get(`/api/v1/revisions?limit=30&route=${encoded(route)}`)).revisions;
     changed();
   };
   const stopRates = watchRates();
@@ -46,7 +44,9 @@ export function routeView(place) {
       if (!found) return [h("h1", {}, route), missing("There is no route of this name in the routes.yaml in force.")];
       if (first) ask();
       first = false;
-      if (revision !== state.status?.revision) history().catch((error) => (seen.trouble = error.message));
+      const stands = [found.declared, found.ordered, found.effective, found.order].join();
+      if (stands !== known) history().catch((error) => (seen.trouble = error.message));
+      known = stands;
       return [
         head(found),
         sides(found, seen),
@@ -65,18 +65,16 @@ export function routeView(place) {
   };
 }
 
-// What rollouts said about the route; the newest of it.
-async function rolloutLog(route) {
-  const found = [];
-  let after = 0;
+// What rollouts said about the route since the last look; the newest of it is kept.
+async function hear(route, seen) {
   for (let page = 0; page < LOG_PAGES; page += 1) {
-    const said = await optional(`/api/v1/rollouts/log?limit=500&route=${encoded(route)}${after ? `&after=${after}` : ""}`);
-    if (!said.lines) break;
-    found.push(...said.lines.filter((line) => !QUIET.has(line.kind)));
+    const after = seen.heard ? `&after=${seen.heard}` : "";
+    const said = await optional(`/api/v1/rollouts/log?limit=500&route=${encoded(route)}${after}`);
+    if (!said.lines?.length) break;
+    seen.heard = said.lines.at(-1).number;
+    seen.log = [...seen.log, ...said.lines.filter((line) => !QUIET.has(line.kind))].slice(-40);
     if (said.lines.length < 500) break;
-    after = said.lines.at(-1).number;
   }
-  return found.slice(-40).reverse();
 }
 
 // What may not be there: null then.

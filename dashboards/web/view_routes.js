@@ -116,9 +116,9 @@ export function routesView(place) {
             h(
               "span",
               { class: "sub" },
-              `declared ${percent(route.declared)}`,
-              route.ordered === null ? "" : ` · ordered ${percent(route.ordered)}`,
-              measured === null ? "" : ` · measured ${percent(Math.round(measured * 10) / 10)}`,
+              `declared ${route.declared}`,
+              route.ordered === null ? "" : ` · ordered ${route.ordered}`,
+              measured === null ? " %" : ` · measured ${Math.round(measured)} %`,
             ),
           ];
         },
@@ -234,7 +234,7 @@ export function routesView(place) {
         toolbar(rows().length, () => (order = null)),
         grid.selected.size ? chosenBar(grid) : null,
         h("div", {
-          class: "grid-frame",
+          class: `grid-frame${may("operator") ? "" : " viewer"}`,
           key: "frame",
           mount: (el) => {
             const stop = grid.mount(el);

@@ -1,4 +1,4 @@
-"""One browser and one router with 1,500 routes for all of these tests; each test has a page of its own."""
+"""One browser and one router with 1,500 routes for the tests of a file; each test has a page of its own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ ROUTES = 1500
 expect.set_options(timeout=DEADLINE * 1000)
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not for longer than a file: while it is there its event loop runs in this thread, and no other one could."""
     chromium = find_tool("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -26,7 +27,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def router() -> Iterator[Router]:
     """Many routes, two workers, both sides behind them and users before them."""
     with services() as ports, Router(routes_yaml(ports, ROUTES), workers=2) as router, users(router.port, PATHS):

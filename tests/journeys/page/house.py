@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import random
 import threading
@@ -52,13 +53,19 @@ def routes_yaml(ports: dict[str, int], count: int) -> str:
         "groups:",
         *(f"  {group}: {{owner: team-{group}, new: platform}}" for group in GROUPS),
         "routes:",
-        "  - {path: '/v1/products/{productNo}', methods: [GET], group: catalog, weight: 30, name: product}",
+        "  - path: '/v1/products/{productNo}'",
+        "    methods: [GET]",
+        "    group: catalog",
+        "    weight: 30",
+        "    name: product",
+        "    shadow: {percent: 50, compare: true}",
         "  - {path: /v1/products/search, methods: [GET, POST], group: catalog, weight: 5, name: product-search}",
         "  - {path: '/v1/carts/{cartId}', methods: [GET], group: orders, weight: 1, name: cart, rollout: careful}",
     ]
     for number in range(count - 3):
         group = GROUPS[number % len(GROUPS)]
         weight = WEIGHTS[(number * 7 + number // 10) % len(WEIGHTS)]
+        weight = min(weight, 50) if group == GROUPS[0] else weight  # so that no rule stands before its resume
         path = f"/v1/{group}/things{number}/{{id}}"
         plan = ", rollout: careful" if number in {2, 9, 12} else ""
         lines.append(f"  - {{path: '{path}', methods: [GET], group: {group}, weight: {weight}{plan}}}")
@@ -73,12 +80,16 @@ class Service(BaseHTTPRequestHandler):
     failing = 0.0
     chance = random.Random(7)
 
+    price: object = 12000
+
     def do_GET(self) -> None:
         time.sleep(self.wait * (0.5 + self.chance.random()))
+        body = json.dumps({"productNo": 7, "price": self.price, "stock": {"left": 3}}).encode()
         self.send_response(500 if self.chance.random() < self.failing else 200)
-        self.send_header("Content-Length", "2")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"ok")
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -97,7 +108,7 @@ def services() -> Iterator[dict[str, int]]:
     """The ports of `legacy`, and of `new` at two sites; new is quicker and fails a little."""
     kinds = {
         "legacy": type("Legacy", (Service,), {"wait": 0.006}),
-        "new": type("New", (Service,), {"wait": 0.003, "failing": 0.02}),
+        "new": type("New", (Service,), {"wait": 0.003, "failing": 0.02, "price": "12000"}),
         "new-too": type("NewToo", (Service,), {"wait": 0.003}),
     }
     servers = {name: _Server(("127.0.0.1", 0), kind) for name, kind in kinds.items()}

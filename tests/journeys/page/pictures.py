@@ -1,11 +1,12 @@
 """Takes the pictures of docs/page.md anew.
 
-python -m tests.journeys.page.pictures [SECONDS]    how long traffic flows before the first picture (240)
+python -m tests.journeys.page.pictures [SECONDS]    how long traffic flows before the first picture (330)
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from tests.journeys.page.house import CHROMIUM, FLAGS, PATHS, routes_yaml, servi
 from tests.journeys.rig import ROOT, Router
 
 FOLDER = ROOT / "docs" / "page"
-SIZE = {"width": 1200, "height": 760}
+SIZE = {"width": 1180, "height": 680}
 
 
 def post(router: Router, path: str, body: object) -> None:
@@ -57,7 +58,7 @@ def pictures(browser: Browser, router: Router) -> None:
     shoot(opened(browser, router, "rollouts", "light"), "rollouts")
     shoot(opened(browser, router, "sites", "light"), "sites")
     back = opened(browser, router, "rollback", "dark")
-    back.get_by_role("radio", name="catalog").check()
+    back.get_by_role("radio", name=re.compile("^catalog group")).check()
     back.get_by_label("Reason").fill("prices look odd")
     back.wait_for_timeout(800)
     shoot(back, "rollback")
@@ -71,7 +72,8 @@ def main(seconds: float) -> None:
     FOLDER.mkdir(exist_ok=True)
     with ExitStack() as stack:
         ports = stack.enter_context(services())
-        router = stack.enter_context(Router(routes_yaml(ports, 1500), workers=2))
+        text = routes_yaml(ports, 1500).replace("steps: [1, 5, 25, 50, 100]", "steps: [20, 40, 60, 80, 100]")
+        router = stack.enter_context(Router(text, workers=2))
         for _ in range(3):
             stack.enter_context(users(router.port, PATHS, pause=0.008))
         post(router, "/api/v1/rollouts", {"do": "start", "scope": {"all": True}, "reason": "the teams are ready"})
@@ -90,4 +92,4 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 240)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 330)

@@ -56,7 +56,7 @@ def test_a_rollback_takes_three_clicks_and_is_confirmed_within_a_second(
 
     click(page.get_by_role("link", name="Roll back"))
     click(page.get_by_role("radio", name=re.compile("^catalog ")))
-    expect(page.get_by_text("2 routes", exact=True)).to_be_visible()
+    expect(page.get_by_text("come back to legacy")).to_be_visible()
     began = time.perf_counter()
     click(page.get_by_role("button", name="Roll back group catalog"))
     expect(page.get_by_role("heading", name="Group catalog is on legacy")).to_be_visible()
@@ -90,6 +90,19 @@ def test_the_way_back_knows_which_route_was_looked_at(router: Router, open_page:
     expect(page.get_by_role("heading", name="Route product is on legacy")).to_be_visible()
     (order,) = ask(router, "GET", "/api/v1/orders")["orders"]
     assert ({"route": "product"}, "prices look odd") == (order["scope"], order["reason"])
+
+
+def test_what_was_raised_last_is_rolled_back_without_knowing_what_it_was(router: Router, open_page: Opener) -> None:
+    """The router looks it up; the page names it afterwards, with the command that undoes it."""
+    raised = {"scope": {"route": "product-search"}, "weight": 40, "reason": "more"}
+    assert ask(router, "POST", "/api/v1/weights", raised)["confirmed"]
+    page = open_page(router, "rollback")
+    page.get_by_role("radio", name="What the newest change raised").check()
+    page.get_by_role("button", name="Roll back what the newest change raised").click()
+    expect(page.get_by_text("40 % → 0 %")).to_be_visible()
+    (order,) = [each for each in ask(router, "GET", "/api/v1/orders")["orders"] if each["kind"] == "rollback"]
+    assert {"route": "product-search"} == order["scope"]
+    expect(page.get_by_text(f"strangler resume {order['id']} --reason")).to_be_visible()
 
 
 def test_a_lead_finds_a_route_sees_what_a_weight_moves_and_has_it_confirmed(router: Router, open_page: Opener) -> None:

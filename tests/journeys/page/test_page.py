@@ -22,7 +22,7 @@ Figure = Callable[[str, str], None]
 
 VIEWS = ("board", "routes", "route/product", "rollback", "sites", "rollouts", "audit")
 READY = {
-    "board": "Groups",
+    "board": "Traffic on new",
     "routes": "1,500 of 1,500",
     "route/product": "Explain a request",
     "rollback": "requests/s on new",
@@ -186,10 +186,31 @@ def test_the_page_finds_the_control_that_comes_after_one_that_was_killed(small: 
     expect(page.locator(".link.live")).to_be_visible()
 
 
+def test_a_worker_that_does_not_confirm_is_named_until_it_does(small: Router, open_page: Opener) -> None:
+    """In force is not confirmed: the page says which worker has not answered, and sees by itself when it has."""
+    page = open_page(small, "rollback")
+    page.get_by_role("radio", name="Everything").check()
+    worker = process_of(small, b"router.planes.embedded")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        page.get_by_role("button", name="Roll back everything").click()
+        expect(page.get_by_role("heading", name="In force, but not confirmed by all workers")).to_be_visible()
+        expect(page.locator(".workers .failed").get_by_text("worker 0")).to_be_visible()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    expect(page.get_by_role("heading", name="Everything is on legacy")).to_be_visible()
+    expect(page.locator(".workers .done").get_by_text("worker 0")).to_be_visible()
+
+
 def control_of(router: Router) -> int:
     """The process that serves the page."""
-    (found,) = [pid for pid in router.pids() if b"control.main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return found
+    return process_of(router, b"control.main")
+
+
+def process_of(router: Router, module: bytes) -> int:
+    """The first process of the family that runs a module."""
+    command = b"-m\0" + module + b"\0"
+    return next(pid for pid in router.pids() if command in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 # -- who may -----------------------------------------------------------------------------------------------------------
@@ -222,6 +243,10 @@ def test_people_sign_in_and_see_no_button_that_would_be_refused(locked: dict[str
     expect(page.get_by_text("viewer · viewer")).to_be_visible()
     expect(page.get_by_role("heading", level=1, name="product")).to_be_visible()
     expect(page.get_by_role("button", name="Weight …")).to_have_count(0)
+    page.get_by_role("link", name="Routes", exact=True).click()
+    expect(page.locator("#routes-0")).to_be_visible()
+    expect(page.get_by_role("checkbox")).to_have_count(0)
+    expect(page.get_by_role("button", name="Weight")).to_have_count(0)
     page.get_by_role("link", name="Roll back").click()
     expect(page.get_by_text("Rolling back needs the role operator")).to_be_visible()
     expect(page.locator(".rollback-button")).to_have_count(0)
