@@ -119,7 +119,7 @@ class Prober:
             return bad(f"no answer within {asked.health.timeout:g} s")
         except aiohttp.ClientConnectorError as error:
             return bad(f"no connection: {_reason(error.os_error)}")
-        except (OSError, aiohttp.ClientError, ValueError) as error:
+        except (OSError, EOFError, aiohttp.ClientError, ValueError) as error:
             return bad(f"no answer: {_reason(error)}")
 
     async def _connect(self, asked: Asked) -> Evidence:
