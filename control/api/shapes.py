@@ -146,7 +146,9 @@ SIDE: Final = Field("side", {"enum": [side.label for side in Side]}, lambda b, _
 FOR: Final = Field("for", SPAN, body.seconds).optional()
 TRIAL: Final = Field("confirm_within", SPAN, body.seconds).optional()
 OVER: Final = Field(
-    "over", {"type": "string", "pattern": "^([1-9]|[1-9][0-9])s$", "description": "such as 20s"}, body.seconds
+    "over",
+    {"type": "string", "pattern": "^([1-9][0-9]?s|[1-9]m|10m)$", "description": "such as 20s or 5m"},
+    body.seconds,
 ).optional()
 OVERRIDE: Final = Field(
     "override",
