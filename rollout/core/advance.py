@@ -230,7 +230,7 @@ def _asked(run: Run, asked: Asked, at: float) -> Advance:
             run = replace(run, paused=f"{asked.actor}: {asked.reason}", pending=pending, waits=())
             return Advance(run, (_notice(Told.PAUSED, run, why=run.paused, **said),))
         case Ask.RESUME:
-            run = replace(_again(run, at), paused="")
+            run = replace(_again(run, at), paused="", fingerprint="")  # whoever resumes has seen the edit
             return Advance(run, (_notice(Told.RESUMED, run, **said),))
         case Ask.PROMOTE:
             run = replace(run, approved=True, unproven=asked.unproven)
@@ -262,6 +262,8 @@ def _again(run: Run, at: float) -> Run:
 def _look(run: Run, facts: Facts, at: float) -> Advance:
     if run.phase in LEAVING or run.paused:
         return Advance(run)
+    if not run.fingerprint:
+        run = replace(run, fingerprint=facts.fingerprint)
     if why := _changed_by_a_person(run, facts):
         run = replace(run, paused=why, pending=None, waits=())
         return Advance(run, (_notice(Told.PAUSED, run, why=why),))

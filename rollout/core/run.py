@@ -118,7 +118,7 @@ class Run:
     upstream: str
     """The new side."""
     fingerprint: str
-    """Of the route as it was declared when the run began."""
+    """Of the route as it was declared when the run began, or was resumed; empty: it is taken with the next look."""
     base: int
     """The share in force when it began, in ppm."""
     started: float

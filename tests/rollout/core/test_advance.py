@@ -508,13 +508,14 @@ class Checked(Story):
         command = self.run.pending
         assert command is not None
         assert command.share <= self.run.now.share, "a share above its step's"
+        if command.act is Act.WEIGHT and isinstance(event, Look):
+            assert self.run.step <= self.highest + 1, "a step was skipped"
+            self.highest = max(self.highest, self.run.step)
         if command.act is Act.WEIGHT and command.share > self.share:
             assert isinstance(event, Look)
             assert not self.run.paused
             assert before.hold is None or before.phase is Phase.RAISING
             assert event.facts.window and not event.facts.frozen and not event.facts.undone
-            assert self.run.step <= self.highest + 1, "a step was skipped"
-            self.highest = max(self.highest, self.run.step)
             if self.run.step > before.step:
                 proven = before.standing is Standing.PASSED or before.unproven
                 assert proven, "promoted on silence"
