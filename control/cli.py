@@ -281,13 +281,13 @@ def _discovered(parser: argparse.ArgumentParser) -> None:
 def _add_orders(commands: Commands) -> None:
     weight = _command(commands, "weight", "a share for a route, several, or a group")
     _scoped_words(weight, "PERCENT", "0 to 100")
-    _ordered(weight, trial=True)
+    _ordered(weight, trial=True, preview=True)
     pin = _command(commands, "pin", "one side for everything in the scope, whatever weights say")
     _scoped_words(pin, "legacy|new", "the side")
-    _ordered(pin, trial=True)
+    _ordered(pin, trial=True, preview=True)
     cap = _command(commands, "cap", "a ceiling for the share of each route in the scope")
     _scoped_words(cap, "PERCENT", "0 to 100")
-    _ordered(cap, trial=True)
+    _ordered(cap, trial=True, preview=True)
     freeze = _command(commands, "freeze", "no share in the scope may rise; lowering is always allowed")
     _scoped(freeze)
     _ordered(freeze)
@@ -408,7 +408,7 @@ def _scoped(parser: argparse.ArgumentParser, *, site: bool = False) -> argparse.
 def _scoped_words(parser: argparse.ArgumentParser, last: str, what: str) -> None:
     """The same with one more word behind it."""
     parser.usage = (
-        f"{parser.prog} (ROUTE | --group G | --all) {last} --reason TEXT\n"
+        f"{parser.prog} (ROUTE | --group G | --all) {last} (--reason TEXT | --preview)\n"
         "           [--for 2h | --confirm-within 10m] [--override RULE]\n"
         "           [--admin URL] [--json]"
     )
@@ -418,7 +418,13 @@ def _scoped_words(parser: argparse.ArgumentParser, last: str, what: str) -> None
     wide.add_argument("--all", action="store_true", dest="everything", help="every route, instead of ROUTE")
 
 
-def _ordered(parser: argparse.ArgumentParser, ends: str = "it ends then by itself", *, trial: bool = False) -> None:
+def _ordered(
+    parser: argparse.ArgumentParser,
+    ends: str = "it ends then by itself",
+    *,
+    trial: bool = False,
+    preview: bool = False,
+) -> None:
     """What every order may say."""
     until = parser.add_mutually_exclusive_group()
     until.add_argument("--for", dest="lasts", type=values.duration, metavar="2h", help=ends)
@@ -430,12 +436,15 @@ def _ordered(parser: argparse.ArgumentParser, ends: str = "it ends then by itsel
             metavar="10m",
             help="it is taken back then unless somebody confirms it",
         )
-    _reasoned(parser)
+    _reasoned(parser, preview=preview)
 
 
-def _reasoned(parser: argparse.ArgumentParser) -> None:
-    """What every change may say."""
-    parser.add_argument("--reason", required=True, type=values.reason, metavar="TEXT")
+def _reasoned(parser: argparse.ArgumentParser, *, preview: bool = False) -> None:
+    """What every change may say; with `preview`, whoever only looks need not say why."""
+    why = parser.add_mutually_exclusive_group(required=True)
+    why.add_argument("--reason", type=values.reason, metavar="TEXT")
+    if preview:
+        why.add_argument("--preview", action="store_true", help="only tell what it would change and who would notice")
     parser.add_argument(
         "--override",
         action="append",

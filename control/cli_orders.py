@@ -8,38 +8,52 @@ from urllib.parse import quote
 
 from control import render_changes as render
 from control.cli_client import Admin
-from control.cli_output import changed
-from control.cli_values import scope_words, weight_words
+from control.cli_output import changed, show, style
+from control.cli_values import DONE, FAILED, scope_words, weight_words
+from control.render import plan
+from control.terminal import percent
 
 Json = dict[str, Any]
 
 
 def weight(args: argparse.Namespace, admin: Admin) -> int:
     scope, percent = weight_words(args.words, wide_scope(args))
-    return _give(args, admin, "/api/v1/weights", {"scope": scope, "weight": percent})
+    return _give(args, admin, "weight", {"scope": scope, "weight": percent})
 
 
 def pin(args: argparse.Namespace, admin: Admin) -> int:
     scope, side = scope_words(args.words, wide_scope(args), "legacy|new")
     if side not in {"legacy", "new"}:
         raise argparse.ArgumentTypeError(f"{side!r} is no side; write legacy or new")
-    return _give(args, admin, "/api/v1/pins", {"scope": scope, "side": side})
+    return _give(args, admin, "pin", {"scope": scope, "side": side})
 
 
 def cap(args: argparse.Namespace, admin: Admin) -> int:
     scope, percent = weight_words(args.words, wide_scope(args))
-    return _give(args, admin, "/api/v1/caps", {"scope": scope, "cap": percent})
+    return _give(args, admin, "cap", {"scope": scope, "cap": percent})
 
 
 def freeze(args: argparse.Namespace, admin: Admin) -> int:
     scope = wide_scope(args) or {"route": args.route}
-    return _give(args, admin, "/api/v1/freezes", {"scope": scope})
+    return _give(args, admin, "freeze", {"scope": scope})
 
 
-def _give(args: argparse.Namespace, admin: Admin, path: str, body: Json) -> int:
-    found = admin.ask("POST", path, body | said(args))
+def _give(args: argparse.Namespace, admin: Admin, kind: str, body: Json) -> int:
+    if getattr(args, "preview", False):
+        return _preview(args, admin, {"kind": kind} | body)
+    found = admin.ask("POST", f"/api/v1/{kind}s", body | said(args))
     order = found["order"]
     return changed(args, found, f"{order['id']}: {order['text']}", render.undo(order))
+
+
+def _preview(args: argparse.Namespace, admin: Admin, body: Json) -> int:
+    """What the order would change, and 1 when the safety rules would refuse it; nothing is changed."""
+    found = admin.ask("POST", "/api/v1/preview", body)
+    lines = list(plan(found, style()))
+    if found["allowed"] is not None:
+        lines.append(f"allowed would be {percent(found['allowed'])}")
+    show(args, found, lines)
+    return FAILED if found["violations"] else DONE
 
 
 def said(args: argparse.Namespace) -> Json:

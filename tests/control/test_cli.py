@@ -743,3 +743,24 @@ def test_help_names_every_command_and_the_exit_codes(capsys: pytest.CaptureFixtu
     ):
         assert f"    {word} " in said.out
     assert "3 recorded but not confirmed" in " ".join(said.out.split())
+
+
+# -- looking first -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_preview_says_what_an_order_would_change_and_changes_nothing(stage: Stage, cli: Cli) -> None:
+    """Nobody has to say why who only looks."""
+    said = await cli("weight", "--group", "catalog", "50", "--preview")
+    assert (0, 1) == (said.code, stage.live.revision)
+    assert "25 %" in said.out and "50 %" in said.out and "subjects move" in said.out
+    assert "kind" not in (await cli("cap", "product", "10", "--preview", "--json")).json
+    assert 2 == (await cli("weight", "product", "50")).code
+    assert 2 == (await cli("weight", "product", "50", "--preview", "--reason", "both")).code
+
+
+async def test_a_preview_that_would_be_refused_says_what_would_pass(tmp_path: Path, cli: Cli, stage: Stage) -> None:
+    """And ends with 1, as the order would."""
+    assert await stage.live.load((ROUTES + "safety: {max_step: 10}\n").encode(), actor="file")
+    said = await cli("weight", "product", "80", "--preview")
+    assert 1 == said.code
+    assert "max-step" in said.out and "allowed would be 35 %" in said.out
