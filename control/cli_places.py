@@ -55,7 +55,7 @@ def _count_down(args: argparse.Namespace, admin: Admin) -> None:
                 print(line)
                 sys.stdout.flush()
             last = line
-            if not site["exchanges"] and not site["tunnels"]:
+            if not render_places.left(site):
                 return
             if time.monotonic() >= until:
                 print("  it goes on; see strangler sites")

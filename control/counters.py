@@ -232,6 +232,10 @@ class RecentTraffic:
         """How often an endpoint was asked, ever."""
         return sum(self._files.block(start + EndpointBlock.REQUESTS, 1) or ())
 
+    def endpoint_open(self, start: int, of: Collection[int]) -> int:
+        """Connections that these workers have open to an endpoint, idle ones included."""
+        return sum(self._files.block(start + EndpointBlock.OPEN, 1, of) or ())
+
     def _sides(self, start: int) -> tuple[int, int] | None:
         """Every exchange has a duration, and of those there are a few slots instead of hundreds."""
         half = RouteBlock.SIDE

@@ -30,7 +30,7 @@ def _site(site: Json, style: Style, now: float) -> Iterator[str]:
     yield f"{style.bold(plain(site['name']))}  {_state(site, style)}, {site['up']} of {site['of']} up"
     if site["order"] is not None:
         yield from paragraph(f"{site['order']}: {site['reason']}", style, "  ")
-    if site["exchanges"] is not None and site["state"] in _CLOSED:
+    if site["state"] in _CLOSED:
         yield f"  {under_way(site)}"
     yield f"  weight {site['weight']}, capacity {site['capacity']} %: {_upstreams(site['upstreams'])}"
     yield from _targets(site["targets"], style, now)
@@ -49,13 +49,18 @@ def _state(site: Json, style: Style) -> str:
 
 
 def under_way(site: Json) -> str:
-    """What is left at a site, where the workers say."""
-    if site["exchanges"] is None:
-        return "what is still under way there is not known"
-    exchanges, tunnels = site["exchanges"], site["tunnels"]
-    if not exchanges and not tunnels:
+    """What is left at a site; where the workers do not say more, its connections."""
+    if not left(site):
         return "nothing is under way there any more"
-    return f"{_count(exchanges, 'exchange')} and {_count(tunnels, 'tunnel')} still there"
+    if site["exchanges"] is None:
+        return f"{_count(site['connections'], 'connection')} to it still open, idle ones included"
+    return f"{_count(site['exchanges'], 'exchange')} and {_count(site['tunnels'], 'tunnel')} still there"
+
+
+def left(site: Json) -> int:
+    """How much of it."""
+    under_way: int = site["connections"] if site["exchanges"] is None else site["exchanges"] + site["tunnels"]
+    return under_way
 
 
 def _count(number: int, what: str) -> str:

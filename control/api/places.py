@@ -21,10 +21,16 @@ async def sites(request: web.Request) -> web.Response:
     """Health, weights and orders of all places, and what is under way there."""
     found = context(request)
     live = found.live
-    said = places_view.sites_view(
-        live.table, live.state, live.orders, live.observed, seen(found), await found.left_at_places()
-    )
+    left = places_view.Left(await found.left_at_places(), _connections(found))
+    said = places_view.sites_view(live.table, live.state, live.orders, live.observed, seen(found), left)
     return answer({"revision": live.revision, **said})
+
+
+def _connections(found: Context) -> dict[str, int]:
+    """Open connections by endpoint, of the workers that there are."""
+    found.traffic.refresh()
+    current = {worker.id for worker in found.live.workers()}
+    return {key: found.traffic.endpoint_open(start, current) for key, start in found.live.blocks.endpoints.items()}
 
 
 async def on(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ Pure: values in, plain objects out.  Shares and parts are percent, times Unix se
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from control.observer import Seen
@@ -20,14 +21,22 @@ from router.core.units import write_percent
 from router.live import Live
 
 Json = dict[str, Any]
-Left = Mapping[str, tuple[int, int]]
-"""Exchanges and tunnels under way, by endpoint."""
 
 NAMED: Final = 20
 """Routes that are named with one change; `count` says how many there are."""
 MOST_DOWN: Final = 100
 OPEN: Final = frozenset({"up", "degraded"})
 """The states in which a site takes requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is under way, by endpoint."""
+
+    under_way: Mapping[str, tuple[int, int]] | None
+    """Exchanges and tunnels; None: the workers do not say."""
+    connections: Mapping[str, int]
+    """Open ones, idle ones included."""
 
 
 def percent(ppm: int) -> float:
@@ -60,9 +69,9 @@ def sites_view(
     orders: Sequence[Order],
     observed: Observed,
     seen: Sequence[Seen],
-    left: Left | None,
+    left: Left,
 ) -> Json:
-    """Everything about places; `left` is None when the workers do not say."""
+    """Everything about places."""
     found = filling(table, state, observed)
     return {
         "sites": [_site(name, table, orders, found, seen, left) for name in table.sites],
@@ -83,9 +92,7 @@ def summary(live: Live, seen: Sequence[Seen]) -> Json:
     }
 
 
-def _site(
-    name: str, table: Table, orders: Sequence[Order], found: Filling, seen: Sequence[Seen], left: Left | None
-) -> Json:
+def _site(name: str, table: Table, orders: Sequence[Order], found: Filling, seen: Sequence[Seen], left: Left) -> Json:
     targets = [each for each in seen if each.place.site == name]
     closing = _closing(orders, name)
     up = sum(each.target.status is not Status.DOWN for each in targets)
@@ -110,12 +117,14 @@ def _site(
     }
 
 
-def _left_at(targets: Sequence[Seen], left: Left | None) -> Json:
-    if left is None:
-        return {"exchanges": None, "tunnels": None}
+def _left_at(targets: Sequence[Seen], left: Left) -> Json:
     keys = {f"{each.place.upstream} {each.place.endpoint}" for each in targets}
-    counts = [left[key] for key in keys if key in left]
-    return {"exchanges": sum(each[0] for each in counts), "tunnels": sum(each[1] for each in counts)}
+    connections = sum(left.connections.get(key, 0) for key in keys)
+    if left.under_way is None:
+        return {"exchanges": None, "tunnels": None, "connections": connections}
+    counts = [left.under_way[key] for key in keys if key in left.under_way]
+    exchanges, tunnels = (sum(each[number] for each in counts) for number in (0, 1))
+    return {"exchanges": exchanges, "tunnels": tunnels, "connections": connections}
 
 
 def state_of(orders: Iterable[Order], site: str, targets: Sequence[Seen]) -> str:

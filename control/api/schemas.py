@@ -199,6 +199,7 @@ _SITE: Final = answer(
         "of": COUNT,
         "exchanges": maybe(COUNT),
         "tunnels": maybe(COUNT),
+        "connections": COUNT,
         "upstreams": many(OBJECT),
         "targets": many(_TARGET),
     }

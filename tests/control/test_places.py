@@ -25,7 +25,7 @@ from control.resolver import Found
 from control.terminal import Style
 from router.core.orders import Kind, Reach, Scope
 from router.events import EventName
-from router.telemetry import RouteBlock
+from router.telemetry import EndpointBlock, RouteBlock
 from tests.control.stage import Stage
 
 ROUTES = """\
@@ -200,7 +200,7 @@ async def test_a_site_is_switched_off_and_on_again(house: House) -> None:
     assert code == 0
     assert out.splitlines()[0] == "O-1: off site=pangyo, revision 2"
     assert out.splitlines()[-2:] == [
-        "  what is still under way there is not known",
+        "  nothing is under way there any more",
         "undo: strangler on pangyo --reason '...'",
     ]
     assert {"pangyo"} == house.stage.live.state.off_sites
@@ -230,6 +230,19 @@ async def test_a_drain_counts_down_what_is_under_way(house: House, monkeypatch: 
         "  nothing is under way there any more",
         "undo: strangler on pangyo --reason '...'",
     ]
+
+
+async def test_where_workers_do_not_say_what_is_under_way_connections_are_counted(house: House) -> None:
+    """Those of the site's endpoints, by the workers' gauges."""
+    worker, blocks = house.stage.worker(), house.stage.live.blocks.endpoints
+    for key, count in ((ONE, 2), (TWO, 1), (THREE, 7)):
+        worker.counters.slots[blocks[key] + EndpointBlock.OPEN] = count
+    _, out, _ = await house.cli("drain", "pangyo", "--reason", "upgrade", "--wait", "1s")
+    assert "  3 connections to it still open, idle ones included" in out.splitlines()
+    worker.counters.slots[blocks[ONE] + EndpointBlock.OPEN] = 0
+    worker.counters.slots[blocks[TWO] + EndpointBlock.OPEN] = 0
+    _, out, _ = await house.cli("sites")
+    assert "  nothing is under way there any more" in out.splitlines()
 
 
 async def test_a_countdown_ends_when_its_time_is_over(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
