@@ -29,12 +29,12 @@ Format = Callable[[bytes], Hit | None]
 
 # -- lines of text -----------------------------------------------------------------------------------------------------
 
-_REQUEST = rb'"([A-Z]{3,20}) ((?:[^ "\\]|\\.)+)(?: +HTTP/[0-9.]{1,3})?"'
+_REQUEST = rb'"([A-Z]{3,20}) ((?=[^ "])[^ "\\]*+(?:\\.[^ "\\]*+)*+)(?: +HTTP/[0-9.]{1,3})?"'
 _CLF_TIME = rb"\[(\d{1,2}/\w{3}/\d{4}:[^\]]{8,20})\]"
 _CRI = rb"(?:\d{4}-\d\d-\d\dT\S+ std(?:out|err) [FP] )?"
 _COMBINED: Final = re.compile(
     rb"(?:([A-Za-z0-9-][A-Za-z0-9.-]*\.[A-Za-z]{2,}|localhost)(?::\d{1,5})? (?=[0-9a-fA-F:.]+ ))?"
-    rb'[^\["]{0,600}' + _CLF_TIME + rb" " + _REQUEST + rb" (\d{3}|-)(?![0-9])"
+    rb'[^\["]{0,600}+' + _CLF_TIME + rb" " + _REQUEST + rb" (\d{3}|-)(?![0-9])"
 )
 _ENVOY: Final = re.compile(
     _CRI + rb'\[(\d{4}-\d\d-\d\dT[^\]]{8,25})\] "([A-Z]{3,20}) (\S+) [^"]{1,12}" (\d{1,3})'
@@ -44,7 +44,7 @@ _ALB: Final = re.compile(
     rb"(?:https?|h2|grpcs?|wss?) (\d{4}-\d\d-\d\dT\S{8,20}) \S+ \S+ \S+ \S+ \S+ \S+ (\d{3}|-) \S+ \S+ \S+ " + _REQUEST
 )
 _HAPROXY: Final = re.compile(
-    rb'[^\["]{0,300}\[(\d{1,2}/\w{3}/\d{4}:[\d:.]{8,15})\] \S+ \S+ [-+\d/]{5,80} (\d{3}|-1|-) [^"]{1,2000}' + _REQUEST
+    rb'[^\["]{0,300}+\[(\d{1,2}/\w{3}/\d{4}:[\d:.]{8,15})\] \S+ \S+ [-+\d/]{5,80} (\d{3}|-1|-) [^"]{1,2000}+' + _REQUEST
 )
 _PROXY_MANAGER: Final = re.compile(
     _CLF_TIME + rb'(?: [A-Z-]+)? (?:\d{3} )?(\d{3}) - ([A-Z]{3,20}) https?s? (\S+) "((?:[^"\\]|\\.)+)" \[Client '
