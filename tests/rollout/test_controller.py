@@ -15,7 +15,7 @@ from rollout.controller import Objection, Wanted
 from rollout.core import brake
 from rollout.core.judge import replay
 from rollout.core.records import batch_from
-from rollout.core.run import Ask, Asked, Phase, Told
+from rollout.core.run import Ask, Asked, Command, Ordered, Phase, Refused, Told
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Kind
 from rollout.ports import JournalError, Kept
@@ -109,6 +109,27 @@ async def test_what_cannot_be_is_said() -> None:
     again = Wanted("p", QUICK, QUICK.steps, "new", "same", 0, "kim", "again")
     assert "is under way" in str(await world.controller.begin(again))
     assert "not paused" in str(await world.controller.ask("p", Asked(Ask.RESUME, "kim", "x")))
+
+
+async def test_an_order_that_takes_longer_than_a_turn_is_given_once_and_heard() -> None:
+    """Its answer comes while another turn is under way."""
+    world = World()
+    gate, asked, order = asyncio.Event(), 0, world.platform.order
+
+    async def slow(command: Command) -> Ordered | Refused:
+        nonlocal asked
+        asked += 1
+        await gate.wait()
+        return await order(command)
+
+    world.platform.order = slow  # type: ignore[method-assign]
+    await world.start()
+    for _ in range(5):
+        await world.pass_time()
+    assert (1, Phase.RAISING) == (asked, world.run().phase)
+    gate.set()
+    await world.until(lambda: world.run().phase is Phase.JUDGING, 5)
+    assert 1 == asked
 
 
 # --------------------------------------------------------------------------------------------- the record
