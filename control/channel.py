@@ -35,6 +35,8 @@ HELD_BYTES: Final = 4 * 1024 * 1024
 """More than this is not queued for a worker that does not read."""
 SNAPSHOTS_TRIED: Final = 2
 """Of one revision, for a worker that refuses it."""
+MOST_FAILURES: Final = 16_384
+"""Failures that wait for whoever judges; beyond it the workers keep theirs."""
 GATHER_SECONDS: Final = 0.05
 """The file is written so long after a change, once for all changes of that time."""
 
@@ -70,6 +72,9 @@ class WorkerFleet:
         self._links = [_Link(number, path, self) for number, path in enumerate(paths)]
         self._file = SnapshotFile(state / "snapshot.ndjson", events)
         self._waits: set[_Wait] = set()
+        self._failures: list[Any] = []
+        self._failures_dropped = 0
+        self._heard_failures = asyncio.Event()
         self.target: Target | None = None
         self.health = b""
         """The newest observation as a line; empty before the first."""
@@ -131,12 +136,23 @@ class WorkerFleet:
         """One worker's answer to `{"op": op}`; None when it does not answer in time."""
         return await self._links[worker].ask(op, patience, more)
 
-    async def failures(self, patience: float = 0.25) -> tuple[Mapping[str, Any] | None, ...]:
-        """The first tries that have failed, as each worker tells them; None for one that does not answer in time.
+    async def failures(self, patience: float = 0.1) -> tuple[Sequence[Any], int]:
+        """First tries that failed since the last call, and how many more there were, of all workers.
 
-        A worker forgets what it has told.
+        Each is told once (`router.planes.embedded.failures`).  A worker that does not answer within `patience` delays
+        nobody the next time, and what it says comes with a later call.
         """
-        return tuple(await asyncio.gather(*(self.ask(link.state.id, "failures", patience) for link in self._links)))
+        asked = [link for link in self._links if link.ask_failures()]
+        try:
+            async with asyncio.timeout(patience):
+                while any(link.owes_failures for link in asked):
+                    self._heard_failures.clear()
+                    await self._heard_failures.wait()
+        except TimeoutError:
+            pass
+        found, dropped = self._failures, self._failures_dropped
+        self._failures, self._failures_dropped = [], 0
+        return found, dropped
 
     async def close_breaker(self, route: str, patience: float = 1.0) -> tuple[int, ...]:
         """Has the workers close their breakers of a route; those that have not answered in time."""
@@ -167,6 +183,13 @@ class WorkerFleet:
         """A worker says what it was told to hold while nobody was here (`router.core.hold`)."""
         if self._held is not None and messages:
             self._held(worker, messages)
+
+    def failed(self, found: Sequence[Any], dropped: int) -> bool:
+        """A worker tells which first tries have failed; is there room for more?"""
+        self._failures += found
+        self._failures_dropped += dropped
+        self._heard_failures.set()
+        return len(self._failures) < MOST_FAILURES
 
     def tell(self, name: str, **fields: object) -> None:
         self._events.tell(name, **fields)
@@ -210,6 +233,8 @@ class _Link:
         self._health_sent = b""
         """The observation that was written last; the next one waits until the worker has answered it."""
         self._health_under_way = False
+        self.owes_failures = False
+        """It was asked for its failures and has not answered."""
         self._answers: dict[tuple[str, object], list[asyncio.Future[Mapping[str, Any]]]] = {}
 
     # -- sending ------------------------------------------------------------------------------------
@@ -234,6 +259,14 @@ class _Link:
         if writer is not None and not self._health_under_way and line != self._health_sent:
             self._health_sent, self._health_under_way = line, True
             writer.write(line)
+
+    def ask_failures(self) -> bool:
+        """Asks the worker for its failures; False: there is nobody, or it has yet to answer the last time."""
+        if self._writer is None or self.owes_failures:
+            return False
+        self.owes_failures = True
+        self._writer.write(encode({"op": "failures"}))
+        return True
 
     def missing(self) -> Confirmation:
         why = self._trouble or ("it has not answered" if self.state.connected else "not connected")
@@ -290,6 +323,7 @@ class _Link:
         self._fleet.holds(self.state.id, hello.get("holds", ()))
         self._snapshot_under_way = False
         self._health_sent, self._health_under_way = b"", False
+        self.owes_failures = False
         self._writer = writer
         self.send_health()  # before the snapshot: it is placed by what is known
         target = self._fleet.target
@@ -328,6 +362,11 @@ class _Link:
             case "holds":
                 self._seen()
                 self._fleet.holds(self.state.id, message["holds"])
+            case "failures":
+                self._seen()
+                self.owes_failures = False
+                if self._fleet.failed(message["found"], message["dropped"]) and message["more"]:
+                    self.ask_failures()
             case op:
                 self._seen()
                 for answer in self._answers.pop((op, message.get("id")), []):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -24,9 +24,10 @@ from rollout.core.advance import advance, begin, objection
 from rollout.core.brake import Brake
 from rollout.core.counted import Counted, Track, limits_of, track
 from rollout.core.evidence import Batch, Evidence, Step
+from rollout.core.failures import NOTHING, Failed, Failure, Heard, hear, pending
 from rollout.core.judge import State, current, judge
 from rollout.core.keeping import decode, encode, state_from, state_json
-from rollout.core.records import BadRecord, batch_from, batch_json
+from rollout.core.records import BadRecord, batch_from, batch_json, clients_from, firsts_from, firsts_json
 from rollout.core.run import (
     Act,
     Advance,
@@ -42,9 +43,10 @@ from rollout.core.run import (
     Told,
 )
 from rollout.core.settings import Settings
-from rollout.core.verdict import Kind
+from rollout.core.verdict import Breadth, Kind, Verdict
 from rollout.ports import Journal, JournalError, Line, Platform, Source
 from rollout.record import Record
+from router.core.clients import Firsts
 from router.core.model import Plan, PlanStep
 from router.ports import Clock
 
@@ -58,6 +60,8 @@ IDLE: Final = 30.0
 """Seconds after which the judgement hears that time has passed, when nothing else has happened."""
 KEPT_EVERY: Final = 300.0
 """Seconds between two records of the judgement's state; what came since is judged anew from the log."""
+SLICE: Final = 100
+"""Runs looked at in one turn of the event loop."""
 WITHHELD: Final = 60.0
 """Seconds before a withheld rollback is tried again."""
 PAGE: Final = 1000
@@ -94,6 +98,8 @@ class _Turn:
 
     at: float
     rows: list[Evidence] = field(default_factory=list)
+    clients: list[int] = field(default_factory=list)
+    """Those whose errors are in the rows."""
     notices: list[Notice] = field(default_factory=list)
 
 
@@ -123,6 +129,10 @@ class Controller:
         """The last drill has fired as it should."""
         self.judged = State()
         self._tracks: dict[str, Track] = {}
+        self._firsts = Firsts()
+        """Of all workers."""
+        self._heard: dict[str, Heard] = {}
+        """By route, failures that are in no row yet."""
         self._brake = Brake()
         self._record = Record(journal, self._run_text)
         self._turns = asyncio.Lock()
@@ -133,6 +143,8 @@ class Controller:
         self._answers: list[tuple[str, Event]] = []
         self._acting: dict[str, asyncio.Task[None]] = {}
         """By route; one command of a route at a time.  The freeze has the empty name."""
+        self._fresh = True
+        """No run has heard a verdict yet."""
         self._seen = 0.0
         self._told = 0.0
         self._kept = 0.0
@@ -161,13 +173,18 @@ class Controller:
                 self._answers.append((route, done))
 
     async def _take_up(self, kept: Mapping[str, Any]) -> None:
-        """The judgement as it was kept, and what came after."""
+        """The judgement as it was kept, and what came after; whose errors have counted with it."""
         number = kept.get("number", 0)
         if "state" in kept:
             self.judged = state_from(kept["state"])
+        if "firsts" in kept:
+            self._firsts = firsts_from(kept["firsts"])
         while lines := await self._journal.lines(kind=BATCH, after=number, limit=PAGE):
             for line in lines:
-                self.judged, _ = judge(self.judged, batch_from(json.loads(line.body)), self.settings)
+                document = json.loads(line.body)
+                self.judged, _ = judge(self.judged, batch_from(document), self.settings)
+                for client in clients_from(document):
+                    self._firsts.admits(client, line.at, failed=True)
                 await asyncio.sleep(0)
             number = lines[-1].number
         self._kept = self._clock.now()
@@ -217,6 +234,7 @@ class Controller:
                 first=wanted.first,
             )
             self._tracks.pop(wanted.route, None)
+            self._heard.pop(wanted.route, None)
             turn = _Turn(at)
             self._follow(wanted.route, began, turn)
             await self._write(turn)
@@ -278,12 +296,17 @@ class Controller:
         """What is in force, and what was counted since."""
         active = [run for run in self.runs.values() if not run.over]
         counted = await self._source.counted([run.route for run in active]) if active else {}
-        for run in active:
+        failed = await self._source.failed() if active else Failed()
+        failures = _by_route(failed.found)
+        for number, run in enumerate(active):
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
             facts = self._platform.facts(run)
             if facts is None:
                 continue
             if (reading := counted.get(run.route)) is not None:
                 self._seen = turn.at
+                self._hear(run, facts, failures.get(run.route, ()), failed.dropped, turn)
                 self._count(run, facts, reading, turn)
             known = self._tracks.get(run.route)
             facts = replace(
@@ -294,6 +317,16 @@ class Controller:
                 armed=self.armed,
             )
             self._advance(run.route, Look(facts), turn)
+
+    def _hear(self, run: Run, facts: Facts, found: Sequence[Failure], dropped: int, turn: _Turn) -> None:
+        """Failures are evidence where the counters are."""
+        known = self._tracks.get(run.route)
+        if not (found or dropped) or known is None:
+            return
+        if known.goes_on(facts.share, facts.revision, settled=facts.confirmed):
+            before = self._heard.get(run.route, NOTHING)
+            heard = hear(before, found, known.share, known.revision, self._firsts, turn.at)
+            self._heard[run.route] = replace(heard, dropped=heard.dropped + dropped)
 
     def _count(self, run: Run, facts: Facts, reading: Counted, turn: _Turn) -> None:
         known = self._tracks.get(run.route)
@@ -308,10 +341,13 @@ class Controller:
             at=turn.at,
             hurry=run.pending is not None,
             span=run.plan.budget.per,
+            heard=self._heard.get(run.route, NOTHING),
         )
         if after is not known:
             self._tracks[run.route] = after
             self._record.changed(run.route)
+            heard = self._heard.pop(run.route, NOTHING)
+            turn.clients += heard.clients if row is not None else ()
         if row is not None:
             turn.rows.append(row)
 
@@ -329,13 +365,20 @@ class Controller:
         self._told = turn.at
         batch = Batch(turn.at, tuple(self._steps), tuple(turn.rows), tuple(self._ended))
         self._steps, self._ended = [], []
-        self._record.add(Line(turn.at, BATCH, "", json.dumps(batch_json(batch))))
+        self._record.add(Line(turn.at, BATCH, "", json.dumps(batch_json(batch, turn.clients))))
         self.judged, verdicts = judge(self.judged, batch, self.settings)
         tripped = {verdict.scope.name: verdict for verdict in verdicts if verdict.kind is Kind.BREAKER}
-        for route, run in tuple(self.runs.items()):
-            if not run.over and (verdict := current(self.judged, route, self.settings)) is not None:
+        for route in self._concerned(verdicts):
+            run = self.runs.get(route)
+            if run is not None and not run.over and (verdict := current(self.judged, route, self.settings)) is not None:
                 heard = (verdict, tripped[route]) if route in tripped else (verdict,)
                 self._advance(route, Judged(heard), turn)
+
+    def _concerned(self, verdicts: Iterable[Verdict]) -> list[str]:
+        """The routes about which something has changed: all of them after a start, and when it was said of more."""
+        wide = any(verdict.scope.breadth is not Breadth.ROUTE for verdict in verdicts)
+        everything, self._fresh = wide or self._fresh, False
+        return list(self.runs) if everything else [verdict.scope.name for verdict in verdicts]
 
     # -- recording ----------------------------------------------------------------------------------
 
@@ -350,13 +393,19 @@ class Controller:
         self._trouble = self._record.trouble
         if self._record.complete and self._keeping is None and turn.at - self._kept >= KEPT_EVERY:
             self._kept = turn.at
-            self._keeping = asyncio.create_task(self._keep(self.judged, self._record.number), name="rollout.keep")
+            self._keeping = asyncio.create_task(self._keep(self._memory(), self._record.number), name="rollout.keep")
         for notice in turn.notices:
             self._tell(notice.name, **notice.fields)
 
-    async def _keep(self, state: State, number: int) -> None:
+    def _memory(self) -> tuple[State, dict[str, Any]]:
+        """The judgement, and whose errors are in it."""
+        return self.judged, firsts_json(self._firsts, pending(self._heard.values()))
+
+    async def _keep(self, memory: tuple[State, dict[str, Any]], number: int) -> None:
         """The judgement up to a line of the log; in a thread, since it may be large."""
-        text = await asyncio.to_thread(lambda: json.dumps({"number": number, "state": state_json(state)}))
+        state, firsts = memory
+        kept = {"number": number, "firsts": firsts}
+        text = await asyncio.to_thread(lambda: json.dumps(kept | {"state": state_json(state)}))
         self._record.keep("judged", text)
         self._keeping = None
 
@@ -405,4 +454,12 @@ class Controller:
         self._wake.set()
 
     async def _do(self, command: Command) -> None:
-        self._answers.append((command.route, await self._platform.order(command)))
+        answer = await self._platform.order(command)
+        self._answers.append((command.route, answer))  # to the list of that moment: a turn may have taken the other
+
+
+def _by_route(failures: Iterable[Failure]) -> Mapping[str, Sequence[Failure]]:
+    found: dict[str, list[Failure]] = {}
+    for failure in failures:
+        found.setdefault(failure.route, []).append(failure)
+    return found

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from rollout.core.counted import Counted
+from rollout.core.failures import Failed, Failure
 from rollout.core.run import Act, Command, Facts, Ordered, Refused, Run
 from rollout.ports import Entry, JournalError, Kept, Line
 
@@ -51,6 +52,14 @@ class MemorySource:
     """A `Source`: what it says is set by whoever owns it."""
 
     sums: dict[str, Counted] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    """Those that nobody has asked for yet."""
+    dropped: int = 0
+
+    async def failed(self) -> Failed:
+        found, self.failures = Failed(tuple(self.failures), self.dropped), []
+        self.dropped = 0
+        return found
 
     async def counted(self, routes: Collection[str]) -> Mapping[str, Counted]:
         return {route: self.sums[route] for route in routes if route in self.sums}

@@ -14,6 +14,7 @@ from typing import Final
 
 from rollout.controller import Controller, Objection, Wanted
 from rollout.core.counted import Counted, Outcomes
+from rollout.core.failures import Failure
 from rollout.core.run import Phase, Run
 from rollout.core.settings import Settings
 from rollout.doubles import MemoryJournal, MemoryPlatform, MemorySource
@@ -84,11 +85,19 @@ async def _scratch(settings: Settings, every: int) -> tuple[Run, int]:
     while controller.runs[ROUTE].phase is not Phase.ROLLED_BACK and clock.time < 1_000_000.0 + SECONDS:
         clock.time += 1.0
         if platform.shares[ROUTE]:
-            source.sums[ROUTE] = next(sums)
+            before, source.sums[ROUTE] = source.sums[ROUTE], next(sums)
+            source.failures += _failures(before, source.sums[ROUTE], platform.revision, clock.time)
         await controller.turn()
         await asyncio.sleep(0)
     await controller.finish()
     return controller.runs[ROUTE], source.sums[ROUTE].new.failures
+
+
+def _failures(before: Counted, after: Counted, revision: int, at: float) -> Iterator[Failure]:
+    """What workers would tell of the last second: every failure is another client's."""
+    for new, old, sums in ((False, before.legacy, after.legacy), (True, before.new, after.new)):
+        for number in range(old.failures, sums.failures):
+            yield Failure(ROUTE, new, SHARE, revision, 2 * number + new, f"drill-{number}", at)
 
 
 def _sums(every: int) -> Iterator[Counted]:

@@ -1,6 +1,6 @@
 """What the controller of rollouts needs from the outside, and what each part of it promises.
 
-    Source      sums of outcomes by route, as the workers count them
+    Source      sums of outcomes by route, as the workers count them, and the failures that they tell one by one
     Platform    what is in force on a route, and orders: like everybody's, through the safety rules
     Journal     runs and the event log survive a power cut
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rollout.core.counted import Counted
+from rollout.core.failures import Failed
 from rollout.core.run import Command, Facts, Ordered, Refused, Run
 
 
@@ -80,6 +81,13 @@ class Source(Protocol):
 
     async def counted(self, routes: Collection[str]) -> Mapping[str, Counted]:
         """A reading of now; routes that were never asked may be missing, and everything when nothing can be read."""
+
+    async def failed(self) -> Failed:
+        """The failures of all routes since the last call; each is told once.
+
+        Waits for nobody longer than a moment: what comes later is told the next time.  What is lost on the way is among
+        the dropped, or nobody knows of it.
+        """
 
 
 class Platform(Protocol):

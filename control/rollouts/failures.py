@@ -1,75 +1,39 @@
-"""Who failed, as the workers tell it: a client's first failure of the hour on a route counts, the others do not.
-
-One memory for all workers, whichever side it was (`router.core.clients`).  A worker forgets what it has told; what is
-lost on the way (a worker or this process dies, a list is full) makes a failure count that would not have, never the
-other way round.  After a restart nobody is remembered.
-"""
+"""What the workers tell of failures, read with care: whatever does not look like one was lost, and says so."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from rollout.core.counted import Counted, Outcomes
-from rollout.core.evidence import Mark
-from router.core.clients import Firsts
-from router.core.model import Side
+from rollout.core.failures import Failed, Failure
+from router.core.model import PPM
 
-ROUNDS: Final = 5
-"""Questions to a worker in one reading: a full list has come in then."""
+LONGEST: Final = 128
+"""Characters of an id."""
 
-Ask = Callable[[], Awaitable[Sequence[Mapping[str, Any] | None]]]
-"""Asks every worker for its failures; None for one that does not answer."""
+Ask = Callable[[], Awaitable[tuple[Sequence[Any], int]]]
+"""Rows of `router.planes.embedded.failures` from all workers, and how many failures are in no row."""
 
 
-@dataclass(slots=True)
-class _Told:
-    """Of one side of a route."""
-
-    repeats: int = 0
-    last: Mark | None = None
+async def nobody() -> tuple[Sequence[Any], int]:
+    """Where there are no workers."""
+    return (), 0
 
 
-class Failures:
-    """What has been told of the routes under judgement."""
+def failed_from(rows: Sequence[Any], dropped: int) -> Failed:
+    """The rows as failures."""
+    found = tuple(failure for failure in map(_failure, rows) if failure is not None)
+    return Failed(found, dropped + len(rows) - len(found))
 
-    def __init__(self, ask: Ask, now: Callable[[], float]) -> None:
-        self._ask = ask
-        self._now = now
-        self._firsts = Firsts()
-        self._told: dict[tuple[str, int], _Told] = {}
-        self._latest = 0.0
 
-    async def gather(self, routes: Collection[str]) -> None:
-        """Hears what the workers have to tell; what is about other routes is passed over."""
-        for _ in range(ROUNDS):
-            answers = await self._ask()
-            for answer in answers:
-                for row in answer["found"] if answer else ():
-                    self._hear(row, routes)
-            if not any(answer and answer["more"] for answer in answers):
-                return
+def _failure(row: Any) -> Failure | None:
+    match row:
+        case [str() as route, 0 | 1 as side, int() as share, int() as revision, int() as client, str() as request, at]:
+            if _fits(share, revision, client, at) and len(request) <= LONGEST:
+                return Failure(route, bool(side), share, revision, client, request, float(at))
+    return None
 
-    def _hear(self, row: Sequence[Any], routes: Collection[str]) -> None:
-        route, side, _share, _revision, client, request, at = row
-        if route not in routes:
-            return
-        self._latest = max(self._latest, self._now())  # a clock that is set back stands still
-        told = self._told.setdefault((route, side), _Told())
-        if self._firsts.admits(client, self._latest, failed=True):
-            told.last = Mark(at, request)
-        else:
-            told.repeats += 1
 
-    def entered(self, route: str, counted: Counted) -> Counted:
-        """A reading, with what was told of its route."""
-        return replace(
-            counted,
-            legacy=self._entered(counted.legacy, route, Side.LEGACY),
-            new=self._entered(counted.new, route, Side.NEW),
-        )
-
-    def _entered(self, outcomes: Outcomes, route: str, side: Side) -> Outcomes:
-        told = self._told.get((route, side))
-        return outcomes if told is None else replace(outcomes, repeats=told.repeats, last=told.last)
+def _fits(share: int, revision: int, client: int, at: Any) -> bool:
+    timed = isinstance(at, int | float) and 0 <= at < 1 << 40
+    return timed and 0 <= share <= PPM and revision >= 0 and 0 <= client < 1 << 64

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from control.counters import CounterFiles
-from control.rollouts.failures import Ask, Failures
+from control.rollouts.failures import Ask as AskWorkers
+from control.rollouts.failures import nobody
 from control.rollouts.platform import LivePlatform
 from control.rollouts.selftest import MOST_KNOWN, SelfTest, self_test
 from control.rollouts.source import CounterSource
@@ -20,8 +21,7 @@ from rollout.core.evidence import Counts, Shadowed, Tolerance
 from rollout.core.judge import State, current, judge
 from rollout.core.plan import Forecast, Traffic, forecast
 from rollout.core.records import batch_from
-from rollout.core.run import Ask as PersonAsk
-from rollout.core.run import Asked, Run, Told
+from rollout.core.run import Ask, Asked, Run, Told
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Verdict
 from rollout.drill import Drilled, drill
@@ -61,12 +61,11 @@ def rollouts_of(
     local: Local,
     *,
     compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
-    failures: Ask | None = None,
+    failures: AskWorkers = nobody,
 ) -> Rollouts:
     """Everything joined together; `local` tells weekday and minute of a time in a time zone."""
-    told = None if failures is None else Failures(failures, clock.now)
     platform = LivePlatform(live, local, clock.now)
-    source = CounterSource(files, lambda: live.blocks.routes, compared, told)
+    source = CounterSource(files, lambda: live.blocks.routes, compared, failures)
     controller = Controller(platform=platform, source=source, journal=journal, clock=clock, tell=live.events.tell)
     return Rollouts(live, controller, platform, journal, source, recent)
 
@@ -209,9 +208,7 @@ class Rollouts:
         )
         return _outcome(route.name, await self.controller.begin(wanted))
 
-    async def ask(
-        self, routes: Sequence[str], what: PersonAsk, *, actor: str, reason: str, unproven: bool
-    ) -> list[Outcome]:
+    async def ask(self, routes: Sequence[str], what: Ask, *, actor: str, reason: str, unproven: bool) -> list[Outcome]:
         """The same of each run."""
         asked = Asked(what, actor, reason, unproven)
         return [_outcome(route, await self.controller.ask(route, asked)) for route in routes]

@@ -4,16 +4,18 @@ Counted are requests whose side was drawn by the share, and no others: what was 
 went elsewhere for the sake of a sick place says nothing about the sides.  A request that fell back to legacy failed on
 the new side, whatever legacy then answered; if that was for want of a connection, it was our doing and is no outcome.
 
-Whose failures they were the workers tell one by one (`control.rollouts.failures`): what a client fails again within
-the hour is no evidence, on whichever side.
+Failures the workers tell one by one as well: whose they were, under which share they were routed, which request it was.
+How the two are brought together, so that a client's first failure of the hour counts and no other, is the affair of
+`rollout.core.failures`.
 
 What nobody tells, and what is done about it:
 
-* Who succeeded.  So the fewest clients of a step cannot be asked for.
-* Under which share a request was routed that ends after a change.  So nothing is counted while a change is under way,
-  and for one reading afterwards (`rollout.core.counted`).
-* That an answer broke off in its middle: it is counted by the status with which it began.
-* A 503 of ours for want of a connection, where nothing fell back: it is counted as the side's failure.
+* Who succeeded.  So all successes count, those of a client whose error was counted too; the fewest clients of a step
+  cannot be asked for; and clients that are always slow are counted as often as they ask.
+* Under which share a request was routed that succeeds after a change.  So nothing is counted while a change is under
+  way, and for one reading afterwards (`rollout.core.counted`).
+* That a 503 was ours, for want of a connection, where nothing fell back.  The workers name no failure then, and a
+  failure without a name counts, some seconds later.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from dataclasses import replace
 from typing import Final
 
 from control.counters import CounterFiles
-from control.rollouts.failures import Failures
+from control.rollouts.failures import Ask, failed_from, nobody
 from rollout.core.counted import Counted, Outcomes
 from rollout.core.evidence import Shadowed
+from rollout.core.failures import Failed
 from router.core.attempt import Stage
 from router.core.decide import Reason
 from router.core.model import Side
@@ -41,20 +44,20 @@ _BUCKETS: Final = len(DURATION_BOUNDS) + 1
 
 
 class CounterSource:
-    """A `Source` over the counter files."""
+    """A `Source` over the counter files and what the workers tell."""
 
     def __init__(
         self,
         files: CounterFiles,
         blocks: Callable[[], Mapping[str, int]],
         compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
-        told: Failures | None = None,
+        failures: Ask = nobody,
     ) -> None:
-        """`compared`: what comparing copies of a route's requests has found; `told`: who failed, if somebody tells."""
+        """`compared`: what comparing copies of a route's requests has found; `failures` asks the workers for theirs."""
         self._files = files
         self._blocks = blocks
         self._compared = compared
-        self._told = told
+        self._failures = failures
 
     async def counted(self, routes: Collection[str]) -> Mapping[str, Counted]:
         self._files.refresh()
@@ -66,14 +69,14 @@ class CounterSource:
                 slots = self._files.block(start, RouteBlock.SIZE)
                 counted = outcomes(slots or [0] * RouteBlock.SIZE)
                 found[route] = replace(counted, shadow=self._compared(route))
-        if self._told is None:
-            return found
-        await self._told.gather(found)
-        return {route: self._told.entered(route, counted) for route, counted in found.items()}
+        return found
+
+    async def failed(self) -> Failed:
+        return failed_from(*await self._failures())
 
 
 def outcomes(slots: Sequence[int]) -> Counted:
-    """What a route's block says about both sides.  A first try that failed and was repeated has failed all the same."""
+    """What a route's block says about both sides."""
     legacy, new = _drawn(slots, Side.LEGACY), _drawn(slots, Side.NEW)
     fallen = sum(_by_code(slots, Side.LEGACY, Reason.FALLBACK)[1:])
     ours = min(fallen, slots[RouteBlock.FALLBACKS + Stage.OVERLOAD])
@@ -81,7 +84,7 @@ def outcomes(slots: Sequence[int]) -> Counted:
     repeated = slots[RouteBlock.SIDE + RouteBlock.REPEATED]
     return Counted(
         Outcomes(sum(legacy[1:]), legacy[_FAILED], legacy[_NONE], _durations(slots, Side.LEGACY)),
-        Outcomes(sum(new[1:]) + hidden, new[_FAILED] + hidden + repeated, new[_NONE], _durations(slots, Side.NEW)),
+        Outcomes(sum(new[1:]) + hidden, new[_FAILED] + hidden, new[_NONE], _durations(slots, Side.NEW), repeated),
     )
 
 

@@ -2,9 +2,8 @@
 
 Counters only tell sums.  So a difference is one row of evidence only when one share was in force from the first reading
 to the second, and everywhere: while a change is on its way, and for one reading afterwards, nothing is counted
-(`track`).  Who failed the workers tell one by one: what a client fails again within the hour is taken out of what the
-counters say.  If some of that is lost, every failure counts; who succeeded nobody tells, so clients are not counted,
-and the guard on the sides' sizes has nothing to look at.
+(`track`).  Which failures are errors, and whose they were, is told one by one (`rollout.core.failures`).  Who succeeded
+nobody tells: clients are not counted, and the guard on the sides' sizes has nothing to look at.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Mark, Shadowed, Tally
+from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Shadowed, Tally
+from rollout.core.failures import NOTHING, OPENED, Books, Heard, entered, opened
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 LEAST_KNOWN: Final = 500
@@ -34,14 +34,13 @@ class Outcomes:
     requests: int = 0
     """With a known outcome, first attempts whose side was drawn by the share."""
     failures: int = 0
+    """Those of them that failed in the end, or would have if legacy had not stepped in."""
     aborted: int = 0
     """The client went away first."""
     durations: tuple[int, ...] = ()
     """Requests by bucket of duration."""
-    repeats: int = 0
-    """Failures of clients that had been counted within the hour already (`router.core.clients`)."""
-    last: Mark | None = None
-    """The newest failure that counts, as far as somebody tells of them one by one."""
+    mended: int = 0
+    """First tries that failed and were repeated on the same side, whatever became of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,12 @@ class Track:
     """Of the run: requests and failures of legacy."""
     harm: tuple[Harm, ...] = ()
     """Oldest first."""
-    ahead: tuple[int, int] = (0, 0)
-    """Of legacy and new: repeats of the last reading whose failures the counters did not show yet."""
+    books: tuple[Books, Books] = OPENED
+    """Of legacy's and of new's failures, since the share came into force."""
+
+    def goes_on(self, share: int, revision: int, *, settled: bool) -> bool:
+        """Is what has come in since the last reading evidence?"""
+        return settled and self.sound and (share, revision) == (self.share, self.revision)
 
     def harm_since(self, moment: float) -> float:
         """Failed requests of the new side beyond those that legacy would have had as well."""
@@ -103,29 +106,31 @@ def track(
     at: float,
     hurry: bool,
     span: float,
+    heard: Heard = NOTHING,
 ) -> tuple[Track, Evidence | None]:
     """The next reading.  `settled`: every worker has the share; `hurry`: what is gathered is wanted now.
 
-    `span` is the budget's time: failed requests are remembered for so long.
+    `span` is the budget's time: failed requests are remembered for so long.  `heard` is what was told of failures since
+    the track was another one: while it stays the same one, nothing of it was used.
     """
     if before is None:
-        return Track(at, counted, share, revision, sound=settled), None
-    if not settled or not before.sound or (share, revision) != (before.share, before.revision):
+        return Track(at, counted, share, revision, sound=settled, books=opened(at)), None
+    if not before.goes_on(share, revision, settled=settled):
         again = replace(before, at=at, counted=counted, share=share, revision=revision, sound=settled)
-        return again, None
-    legacy = difference(before.counted.legacy, counted.legacy, limits, before.ahead[0])
-    new = difference(before.counted.new, counted.new, limits, before.ahead[1])
-    if legacy is None or new is None:
-        return replace(before, at=at, counted=counted), None
-    if not new.failures and not hurry and at - before.at < QUIET:
+        return replace(again, books=opened(at)), None
+    legacy = difference(before.counted.legacy, counted.legacy, limits)
+    new = difference(before.counted.new, counted.new, limits)
+    quiet = at - before.at < QUIET
+    if legacy is None or new is None:  # for a moment, when a fallback is under way, or for ever
+        return before if quiet else replace(before, at=at, counted=counted, books=opened(at)), None
+    if not (new.failures or heard.new.count) and not hurry and quiet:
         return before, None
     shadow = compared_since(before.counted.shadow, counted.shadow)
     seen = shadow.compared if share == 0 else new.requests
-    ahead = (
-        _ahead(before.counted.legacy, counted.legacy, legacy, before.ahead[0]),
-        _ahead(before.counted.new, counted.new, new, before.ahead[1]),
-    )
-    after = replace(before, at=at, counted=counted, sample=before.sample + seen, ahead=ahead)
+    after = replace(before, at=at, counted=counted, sample=before.sample + seen)
+    old_books, legacy = entered(before.books[0], legacy, heard.legacy, dropped=heard.dropped, at=at)
+    new_books, new = entered(before.books[1], new, heard.new, dropped=heard.dropped, at=at)
+    after = replace(after, books=(old_books, new_books))
     known = (before.legacy[0] + legacy.requests, before.legacy[1] + legacy.failures)
     usual = new.requests * known[1] / known[0] if known[0] else 0.0
     after = replace(after, legacy=known, harm=_harm(before.harm, Harm(at, new.failures, usual), span))
@@ -134,30 +139,17 @@ def track(
     return after, Evidence(Epoch(route, revision, share), legacy, new, shadow)
 
 
-def difference(before: Outcomes, after: Outcomes, limits: Sequence[int], ahead: int = 0) -> Counts | None:
-    """What came in between; None when a counter has run backwards.  `ahead`: repeats that were told too early."""
+def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Counts | None:
+    """What came in between, every failure an error; None when a counter has run backwards."""
     requests, failures = after.requests - before.requests, after.failures - before.failures
-    aborted = after.aborted - before.aborted
+    aborted, mended = after.aborted - before.aborted, after.mended - before.mended
     durations = _minus(after.durations, before.durations)
-    if min(requests, failures, aborted, *durations, 0) < 0 or failures > requests:
+    if min(requests, failures, aborted, mended, *durations, 0) < 0 or failures > requests:
         return None
     timed = sum(durations) if limits else 0
     slow = tuple(Tally(sum(durations[limit + 1 :])) for limit in limits) if limits else NO_SLOW
-    # What is told one by one may be lost: then a failure counts, rather than not.
-    repeats = min(failures, max(0, after.repeats - before.repeats) + ahead)
-    errors = failures - repeats
-    mark = after.last if errors and after.last != before.last else None
-    return Counts(requests, failures, requests - repeats, Tally(errors, mark, mark), timed, slow, aborted)
-
-
-def _ahead(before: Outcomes, after: Outcomes, counts: Counts, ahead: int) -> int:
-    """Repeats of this reading that the counters have yet to show.
-
-    They wait for one reading and no longer: what never shows must not hide the failures of others.
-    """
-    told = max(0, after.repeats - before.repeats)
-    taken = counts.failures - counts.errors.count
-    return min(told, told + ahead - taken)
+    raw = min(requests, failures + mended)  # what was repeated and failed again is in both
+    return Counts(requests, raw, requests, Tally(failures), timed, slow, aborted)
 
 
 def compared_since(before: Shadowed, after: Shadowed) -> Shadowed:

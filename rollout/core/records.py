@@ -6,7 +6,7 @@ which.  What is zero is not written, so that a quiet route costs few bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from rollout.core.evidence import (
@@ -23,6 +23,7 @@ from rollout.core.evidence import (
     Tolerance,
     merge,
 )
+from router.core.clients import Firsts
 from router.core.model import PPM
 
 MOST: Final = 1 << 53
@@ -95,8 +96,8 @@ def step_json(step: Step) -> dict[str, Any]:
     }
 
 
-def batch_json(batch: Batch) -> dict[str, Any]:
-    """One line of the event log."""
+def batch_json(batch: Batch, clients: Iterable[int] = ()) -> dict[str, Any]:
+    """One line of the event log; `clients`: the numbers of those whose errors are in it for the first time."""
     document: dict[str, Any] = {"at": batch.at}
     if batch.ended:
         document["ended"] = list(batch.ended)
@@ -104,7 +105,15 @@ def batch_json(batch: Batch) -> dict[str, Any]:
         document["steps"] = [step_json(step) for step in batch.steps]
     if batch.rows:
         document["rows"] = [evidence_json(row) for row in batch.rows]
+    if numbers := list(clients):
+        document["clients"] = numbers
     return document
+
+
+def firsts_json(firsts: Firsts, without: Collection[int] = ()) -> dict[str, Any]:
+    """Who has been counted, but for those whose errors are in no batch yet."""
+    until, young, old = firsts.kept(without)
+    return {"until": until, "young": list(young), "old": list(old)}
 
 
 # ----------------------------------------------------------------------------------------------------- reading
@@ -232,8 +241,8 @@ def tolerance_from(document: Mapping[str, Any]) -> Tolerance:
         tuple(ratios) or usual.slow,
         real(document, "mismatch", usual.mismatch),
     )
-    ratios, rates = (tolerance.ratio, *tolerance.slow), (tolerance.floor, tolerance.mismatch)
-    if not (min(ratios) >= 1 and max(ratios) <= LARGEST_RATIO and min(rates) > 0 and max(rates) < 1):
+    factors, rates = (tolerance.ratio, *tolerance.slow), (tolerance.floor, tolerance.mismatch)
+    if not (min(factors) >= 1 and max(factors) <= LARGEST_RATIO and min(rates) > 0 and max(rates) < 1):
         raise BadRecord(f"a tolerated ratio is from 1 to 1000 and a tolerated rate between 0 and 1, not {tolerance}")
     return tolerance
 
@@ -251,6 +260,18 @@ def step_from(document: Mapping[str, Any]) -> Step:
     if step.run < 1:
         raise BadRecord("the first run has the number 1")
     return step
+
+
+def clients_from(document: Mapping[str, Any], name: str = "clients") -> tuple[int, ...]:
+    """Whose errors were counted with a line of the event log."""
+    found = listed(document, name)
+    if not all(type(client) is int and 0 <= client < 1 << 64 for client in found):
+        raise BadRecord(f"{name} must be numbers of clients, not {found!r:.80}")
+    return tuple(found)
+
+
+def firsts_from(document: Mapping[str, Any]) -> Firsts:
+    return Firsts.restored(real(document, "until"), clients_from(document, "young"), clients_from(document, "old"))
 
 
 def batch_from(document: Mapping[str, Any]) -> Batch:

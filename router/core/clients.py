@@ -17,6 +17,7 @@ to tell the one who remembers of failures; failures that do not count are then n
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from xxhash import xxh64_intdigest
@@ -53,6 +54,18 @@ class Firsts:
                 self._turn(now)
             self._young.add(key)
         return True
+
+    def kept(self, without: Collection[int] = ()) -> tuple[float, tuple[int, ...], tuple[int, ...]]:
+        """What `restored` takes: until when the young generation lasts, it and the old one."""
+        young, old = (tuple(sorted(each.difference(without))) for each in (self._young, self._old))
+        return self._until, young, old
+
+    @classmethod
+    def restored(cls, until: float, young: Iterable[int], old: Iterable[int]) -> Firsts:
+        """A memory as it was kept."""
+        firsts = cls()
+        firsts._until, firsts._young, firsts._old = until, set(young), set(old)
+        return firsts
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

@@ -10,8 +10,10 @@ from typing import Any
 
 from rollout.controller import Controller, Objection, Wanted
 from rollout.core.counted import Counted, Outcomes
+from rollout.core.failures import Failure
 from rollout.core.run import Run
 from rollout.doubles import MemoryJournal, MemoryPlatform, MemorySource
+from router.core.clients import client_key
 from router.core.model import PPM, Plan, PlanStep
 
 PERCENT = PPM // 100
@@ -80,6 +82,10 @@ class World:
         new = number * self.platform.shares[route] // PPM
         failed = int((before.new.requests + new) * self.failing) - int(before.new.requests * self.failing)
         legacy = Outcomes(before.legacy.requests + number - new, before.legacy.failures)
+        share, revision = self.platform.shares[route], self.platform.revisions.get(route, 0)
+        for each in range(before.new.failures, before.new.failures + max(0, failed)):
+            client, request = client_key(route, b"%d" % each), f"{route}-{each}"
+            self.source.failures.append(Failure(route, True, share, revision, client, request, self.clock.time))
         self.source.sums[route] = Counted(
             legacy, Outcomes(before.new.requests + new, before.new.failures + max(0, failed))
         )

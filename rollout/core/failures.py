@@ -1,0 +1,176 @@
+"""Which failures are errors: what workers tell of single failures, held against what they count.
+
+Two witnesses speak of the same failures, at different moments, and neither is enough.
+
+    counters   know every request and lose none, not even by a worker's death; but not whose it was, and a request is
+               counted when it has ended, which may be long after its first try has failed
+    lists      know whose it was, what it was routed by and its id, the moment the first try has failed; but what a
+               dead process knew is lost, and when nobody comes for it a list is full
+
+So errors come from the lists, after the client rule with one memory for all workers (`router.core.clients`), requests
+come from the counters, and for either side books are kept as sums since the share came into force:
+
+    errors = counted + unnamed
+    trials = requests - (named - counted) - excused - waiting
+
+where *waiting* are the failures of the counters that no list has named yet, and what has waited for longer than `GRACE`
+becomes *unnamed*: an error each, since a rollback must not be prevented by a witness who is gone.  Unless there is an
+innocent reason: the share came into force just before, so that nobody knows by which share the request was routed, or a
+list was full.  Then it is *excused*, neither error nor trial.  A full list prevents no rollback either: it is full of
+thousands of failures of that same second, and which of them are missing does not depend on the side; counted one by
+one those would be the retries of an outage, and accuse whichever side has drawn the loudest clients.
+
+A failure whose request is not counted yet counts at once, and so does the request; it is not counted again when it
+comes, whichever row that is.  In no row are there more errors than trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from rollout.core.evidence import Counts, Mark, Tally
+from router.core.clients import Firsts
+
+GRACE: Final = 6.0
+"""Seconds that a counted failure waits for its name; a worker that is silent for five is not connected any more."""
+LENIENT: Final = 30.0
+"""Seconds after a change or a full list in which failures without a name are excused."""
+
+
+class Failure(NamedTuple):
+    """A request whose side was drawn by the share, and whose first try has failed."""
+
+    route: str
+    new: bool
+    """The side: new, or legacy."""
+    share: int
+    """In force, in ppm, when it was routed ..."""
+    revision: int
+    """... and the worker's revision then."""
+    client: int
+    """Its number on this route."""
+    request: str
+    """Its id."""
+    at: float
+    """Unix time of the failure."""
+
+
+class Failed(NamedTuple):
+    """What the workers tell."""
+
+    found: tuple[Failure, ...] = ()
+    dropped: int = 0
+    """Failures that are in no list because it was full."""
+
+
+NONE: Final = Tally()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The failures of one side that were told."""
+
+    count: int = 0
+    errors: Tally = NONE
+    """Those that count."""
+
+
+NOBODY: Final = Named()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was told of one route, and is in no row yet."""
+
+    legacy: Named = NOBODY
+    new: Named = NOBODY
+    clients: tuple[int, ...] = ()
+    """Those whose error counts."""
+    dropped: int = 0
+    """Failures of any route that are in no list."""
+
+
+NOTHING: Final = Heard()
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Where the books of one side stand."""
+
+    waiting: int = 0
+    """Failures that are counted and not named; below zero: named, and not counted as failures yet."""
+    debt: int = 0
+    """Trials that were given out before their requests were counted."""
+    since: float = 0.0
+    """From when on some are waiting ..."""
+    least: int = 0
+    """... and the fewest since: so many have waited all the time."""
+    lenient: float = 0.0
+    """Until when there is an innocent reason."""
+
+
+OPENED: Final = (Books(), Books())
+
+
+def hear(heard: Heard, found: Sequence[Failure], share: int, revision: int, firsts: Firsts, at: float) -> Heard:
+    """With failures of this route more.
+
+    Those that were routed under another share are named, and count as little as their requests.
+    """
+    sides: tuple[list[Failure], list[Failure]] = ([], [])
+    counts = [0, 0]
+    clients: list[int] = []
+    for failure in sorted(found, key=_when):
+        counts[failure.new] += 1
+        mine = failure.share == share and failure.revision >= revision
+        if mine and firsts.admits(failure.client, at, failed=True):
+            sides[failure.new].append(failure)
+            clients.append(failure.client)
+    return replace(
+        heard,
+        legacy=_more(heard.legacy, counts[False], sides[False]),
+        new=_more(heard.new, counts[True], sides[True]),
+        clients=(*heard.clients, *clients),
+    )
+
+
+def _when(failure: Failure) -> float:
+    return failure.at
+
+
+def _more(known: Named, count: int, errors: Sequence[Failure]) -> Named:
+    if not count:
+        return known
+    marks = [Mark(each.at, each.request) for each in errors]
+    tally = Tally(len(marks), marks[0], marks[-1]) if marks else NONE
+    return Named(known.count + count, known.errors + tally)
+
+
+def opened(at: float) -> tuple[Books, Books]:
+    """The books of both sides when a share has come into force."""
+    books = Books(lenient=at + LENIENT)
+    return books, books
+
+
+def entered(books: Books, counts: Counts, named: Named, *, dropped: int, at: float) -> tuple[Books, Counts]:
+    """What is evidence of one side's difference of counters, in which every failure is an error yet."""
+    lenient = max(books.lenient, at + LENIENT) if dropped else books.lenient
+    waiting = books.waiting + counts.errors.count - named.count
+    since, least = (books.since, min(books.least, waiting)) if books.waiting > 0 else (at, waiting)
+    ripe = least if waiting > 0 and at - since >= GRACE else 0
+    excused = ripe if since <= lenient else 0
+    if ripe:
+        waiting -= ripe
+        since, least = at, waiting
+    errors = named.errors + Tally(ripe - excused)
+    wanted = counts.requests - (named.count - named.errors.count) - excused - books.debt
+    wanted -= max(0, waiting) - max(0, books.waiting)
+    trials = max(wanted, errors.count)
+    return Books(waiting, trials - wanted, since, max(0, least), lenient), replace(counts, trials=trials, errors=errors)
+
+
+def pending(every: Iterable[Heard]) -> set[int]:
+    """Clients that are remembered for errors that are in no row yet."""
+    return {client for heard in every for client in heard.clients}
