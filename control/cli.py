@@ -262,6 +262,9 @@ def _add_discover(commands: Commands) -> None:
 def _discovered(parser: argparse.ArgumentParser) -> None:
     """What becomes of it."""
     parser.add_argument(
+        "--template", action="append", default=[], type=values.template, metavar="PATH", help="one that you know"
+    )
+    parser.add_argument(
         "--base", metavar="PATH", help="in front of documented paths, instead of what a document declares"
     )
     parser.add_argument("--host", type=values.host, help="routes for this host, and only its lines of the log")

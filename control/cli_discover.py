@@ -63,7 +63,7 @@ def discover(args: argparse.Namespace, admin: Admin | None = None) -> int:
 
 def _found(args: argparse.Namespace, admin: Admin | None) -> _Found:
     operations, sources, remarks = _documents(args)
-    survey = Survey(operations)
+    survey = Survey(operations, args.template)
     if admin is not None:
         seconds, said = _ask(admin, survey)
         return _Found(survey.findings(seconds, remarks), (*sources, *said))

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from router.core.safety import Rule
+from router.core.template import TemplateError, parse_template
 from router.core.units import PERCENT_HELP, read_duration, read_percent
 from router.core.values import read_endpoint, valid_host
 
@@ -135,6 +136,15 @@ def endpoint(text: str) -> str:
     found = read_endpoint(text)
     if isinstance(found, str):
         raise argparse.ArgumentTypeError(f"{text!r} {found}; write http://host:port")
+    return text
+
+
+def template(text: str) -> str:
+    """A path with parameters."""
+    try:
+        parse_template(text)
+    except TemplateError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 

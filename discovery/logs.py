@@ -20,6 +20,8 @@ from discovery.core.lines import FORMATS, LONGEST_LINE, Format, Hit, any_of, rec
 from discovery.core.survey import Survey
 
 BLOCK: Final = 1 << 20
+PIECE: Final = 1 << 16
+"""Of a packed file."""
 SAMPLE: Final = 200
 """Lines by which a format is recognised."""
 MOST_WAITING: Final = 50_000
@@ -150,33 +152,44 @@ class _Source:
             yield block
             block = self._read()
 
-    def _unpacked(self, block: bytes) -> Iterator[bytes]:
+    def _unpacked(self, first: bytes) -> Iterator[bytes]:
         """Member by member; damage ends it, and is said."""
-        unpacker = zlib.decompressobj(31)
         given = 0
-        try:
-            while block:
-                out = unpacker.decompress(block, BLOCK)
-                given += len(out)
-                yield out
-                if given > BOMB and given > BOMB_RATIO * self.taken:
-                    return self._say(f"unpacks to more than {BOMB_RATIO} times its size, which no log does; left there")
-                if unpacker.eof:
-                    block = unpacker.unused_data or self._read()
-                    if block and not block.startswith(_GZIP):
-                        return (
-                            None if not block.strip(b"\0") else self._say("goes on with something else behind its end")
-                        )
-                    unpacker = zlib.decompressobj(31)
-                else:
-                    block = unpacker.unconsumed_tail or self._read()
-        except zlib.error as error:
-            return self._say(f"is damaged ({error}); read up to there")
-        while out := b"" if unpacker.eof else unpacker.decompress(b"", BLOCK):
+        for out in self._members(self._pieces(first)):
+            given += len(out)
             yield out
-        if not unpacker.eof and given:
-            self._say("ends in the middle; read up to there")
-        return None
+            if given > BOMB and given > BOMB_RATIO * self.taken:
+                self._say(f"unpacks to more than {BOMB_RATIO} times its size, which no log does; left there")
+                return
+
+    def _members(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        unpacker = zlib.decompressobj(31)
+        left = b""
+        try:
+            while block := left or next(pieces, b""):
+                yield unpacker.decompress(block, BLOCK)
+                if not unpacker.eof:
+                    left = unpacker.unconsumed_tail
+                    continue
+                left = unpacker.unused_data
+                left += next(pieces, b"") if len(left) < len(_GZIP) else b""
+                if not left.startswith(_GZIP):
+                    if left.strip(b"\0"):
+                        self._say("goes on with something else behind its end")
+                    return
+                unpacker = zlib.decompressobj(31)
+            while out := unpacker.decompress(b"", BLOCK):
+                yield out
+        except zlib.error as error:
+            self._say(f"is damaged ({error}); read up to there")
+            return
+        self._say("ends in the middle; read up to there")
+
+    def _pieces(self, block: bytes) -> Iterator[bytes]:
+        """Small ones: what lies behind the end of a member is copied, and a file may have very many members."""
+        while block:
+            yield from (block[start : start + PIECE] for start in range(0, len(block), PIECE))
+            block = self._read()
 
     def _say(self, what: str) -> None:
         self._reading.remarks.append(f"{self._name} {what}")

@@ -203,7 +203,7 @@ def doubt(found: Doubt) -> str:
     words = ", ".join(found.words) + (", ..." if found.count > len(found.words) else "")
     return (
         f"{where}/ is followed by {found.count} names that look alike ({words}); if they are values, "
-        f"write one route {where}/{{value}}... instead of theirs"
+        f"say so with --template {where}/{{value}} and what follows"
     )
 
 

@@ -129,6 +129,8 @@ class Survey:
     """Takes requests in, in any order and number; `findings` ends it."""
 
     documented: Sequence[Documented] = ()
+    templates: Sequence[str] = ()
+    """Paths that a person knows, whatever method they are asked for with."""
     trie: Trie = field(default_factory=Trie)
 
     def __post_init__(self) -> None:
@@ -136,9 +138,9 @@ class Survey:
         self.hosts: Counter[str] = Counter()
         self._counts: dict[_Place, _Count] = {}
         self._matcher: Matcher[_Place] = Matcher()
-        self._shapes: Matcher[_Place] = Matcher()
+        self._shapes: Matcher[str] = Matcher()
         self._extra: dict[tuple[str, str], _Count] = {}
-        """Methods that documented paths were asked for, but that no document has."""
+        """Methods that known paths were asked for, but that no document has."""
         self._refused: Counter[tuple[str, str]] = Counter()
         self._ignored: Counter[str] = Counter()
         self._know()
@@ -155,8 +157,10 @@ class Survey:
             taken.add(shape)
             route = Route(name="", path=path, legacy="", methods=(each.method,))
             self._matcher.add(route, place)
-            self._shapes.add(replace(route, methods=()), place)
+            self._shapes.add(replace(route, methods=()), path)
             self._counts[place] = _Count()
+        for path in self.templates:
+            self._shapes.add(Route(name="", path=path, legacy=""), path)
 
     def _path(self, place: _Place) -> str:
         each = self.documented[place[0]]
@@ -176,7 +180,7 @@ class Survey:
             self._add_unknown(method, path, status, count)
 
     def _is_documented(self, method: str, path: str, status: int, count: int) -> bool:
-        if not self._counts:
+        if not self._counts and not self.templates:
             return False
         segments = path[1:].encode().split(b"/")
         found = self._matcher.find(b"", segments, method.encode(), b"GET" if method == "HEAD" else None)
@@ -187,7 +191,7 @@ class Survey:
             shape = self._shapes.find(b"", segments, b"")
             if shape is None or method == "OPTIONS":
                 return False
-            entry = self._extra.setdefault((method, self._path(shape)), _Count())
+            entry = self._extra.setdefault((method, shape), _Count())
         entry.requests += count
         entry.refused += count if status in REFUSED else 0
         return True

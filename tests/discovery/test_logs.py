@@ -39,12 +39,20 @@ def test_files_are_added_up_and_their_span_is_known(tmp_path: Path) -> None:
     assert reading.formats == ["combined", "combined"]
 
 
-def test_packed_files_are_read_also_in_several_members(tmp_path: Path) -> None:
-    """As logrotate and cat leave them, with padding behind."""
-    packed = gzip.compress(line() * 1000) + gzip.compress(line("/b") * 10) + b"\0" * 512
-    survey, reading = read_bytes(tmp_path, packed)
-    assert survey.requests == 1010
+@pytest.mark.parametrize("end", [b"", b"\0" * 512])
+def test_packed_files_are_read_also_in_several_members(end: bytes, tmp_path: Path) -> None:
+    """As logrotate and cat leave them, also with padding behind; and there is nothing to remark."""
+    packed = gzip.compress(line() * 1000) + gzip.compress(line("/b")) * 3000 + end
+    survey, reading = read_bytes(tmp_path, packed, gzip.compress(line()))
+    assert survey.requests == 4001
     assert reading.remarks == []
+
+
+def test_something_else_behind_an_archive_is_said(tmp_path: Path) -> None:
+    """What is packed counts."""
+    survey, reading = read_bytes(tmp_path, gzip.compress(line() * 5) + b"hello")
+    assert survey.requests == 5
+    assert "goes on with something else" in reading.remarks[0]
 
 
 @pytest.mark.parametrize("end", [-1, -9, 200])

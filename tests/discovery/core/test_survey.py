@@ -136,6 +136,15 @@ def test_a_target_becomes_a_path_in_normal_form(target: bytes, path: str | None)
     assert path == path_of(target)
 
 
+def test_a_template_that_somebody_knows_is_used() -> None:
+    """Whatever is asked for there belongs to it; what else there is, is inferred as ever."""
+    survey = Survey(templates=["/auth/{user}/{password}"])
+    for request in ("/auth/alice/pw", "/auth/bob/secret", "/other/list"):
+        survey.add("GET", request.encode(), 200, "", 1)
+    survey.add("POST", b"/auth/bob/secret", 404, "", 1)
+    assert [each.label for each in survey.findings().operations] == ["GET /auth/{user}/{password}", "GET /other/list"]
+
+
 def test_hosts_are_counted_and_bounded() -> None:
     """A million names in a Host header are a thousand."""
     survey = Survey()
