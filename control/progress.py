@@ -21,9 +21,9 @@ from router.live import Live
 from router.ports import Clock, StoreError
 
 EVERY: Final = 10.0
-"""Seconds between two looks."""
+"""Seconds between two looks, unless something else takes force."""
 SOON: Final = 1.0
-"""The same until the counters have been read once."""
+"""Seconds after which that is noticed."""
 POINT: Final = 300.0
 """Seconds between two points of the curve."""
 FORECAST: Final = 3600.0
@@ -79,6 +79,8 @@ class Progress:
         self._marks: deque[tuple[float, Sums]] = deque()
         """Sums at earlier times, oldest first: the window of traffic."""
         self._look: tuple[EffectiveState, Look] | None = None
+        self._stepped: tuple[EffectiveState | None, float] = (None, 0.0)
+        """What was in force at the last step, and when that was."""
         self._point: tuple[float, Sums] | None = None
         """When the last point was made, and the sums at that time."""
         self._written: dict[str, Track] | None = None
@@ -128,9 +130,13 @@ class Progress:
     async def run(self) -> None:
         """Looks and remembers until it is cancelled."""
         while True:
-            if self._live.started:
+            if self._live.started and self._due():
                 await self._guarded()
-            await asyncio.sleep(EVERY if self._marks else SOON)
+            await asyncio.sleep(SOON)
+
+    def _due(self) -> bool:
+        state, at = self._stepped
+        return state is not self._live.state or self._clock.elapsed() - at >= EVERY
 
     async def _guarded(self) -> None:
         """A memory that fails costs the curve, and is said once."""
@@ -148,6 +154,7 @@ class Progress:
         sums = self._sums()
         if sums is None:
             return  # what was counted before our time must not seem to be of this hour
+        self._stepped = (self._live.state, self._clock.elapsed())
         self._mark(sums)
         look = self._follow()
         if self._memory is not None:

@@ -149,6 +149,19 @@ async def test_a_point_is_kept_every_five_minutes(rig: Rig, memory: Memory) -> N
     assert [0, 30] == [each.all.new for each in memory.points]
 
 
+async def test_a_step_is_due_when_something_takes_force(rig: Rig) -> None:
+    """Or after ten seconds; not before there was anything to count from."""
+    watch = watching(rig, None)
+    assert watch._due()
+    await watch.step()
+    assert not watch._due()
+    await rig.live.rollback(Scope(Reach.ALL), reason="fire", actor="kim")
+    assert watch._due()
+    await watch.step()
+    rig.clock.time += EVERY
+    assert watch._due()
+
+
 async def test_a_route_that_vanishes_is_forgotten(rig: Rig, memory: Memory) -> None:
     """And the others stay."""
     watch = watching(rig, memory)
