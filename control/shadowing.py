@@ -21,8 +21,8 @@ from router.core.comparing import Comparing
 from router.core.model import Table
 from router.events import EventName, Events
 
-PATIENCE: Final = 3.0
-"""Seconds that an answer may take: the child may be in the middle of a large comparison."""
+PATIENCE: Final = 10.0
+"""Seconds that an answer may take: the child is in no hurry, and may be in the middle of a large comparison."""
 AGAIN: Final = 1.0
 """Seconds before it is started anew."""
 FRESH: Final = 2.0
