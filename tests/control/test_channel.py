@@ -363,3 +363,17 @@ async def test_the_breakers_of_a_route_are_closed_at_every_worker(room: Room, wo
     await worker.stop()
     await until(lambda: not room.fleet.states()[0].connected)
     assert (0,) == await room.fleet.close_breaker("r0", 0.1)
+
+
+async def test_what_is_under_way_at_places_is_known_when_every_worker_says_so(room: Room) -> None:
+    """Exchanges and tunnels by endpoint; one that does not say, or does not answer, makes it unknown."""
+    said: list[Line | None] = [
+        {"op": "status", "places": {"m http://a:1": [3, 1], "m http://b:1": [0, 2]}},
+        {"op": "status", "in_flight": 3},
+        None,
+    ]
+    async with Script(room.state / "workers" / "0.sock", lambda line: said.pop(0) if line["op"] == "status" else None):
+        await until(lambda: room.fleet.states()[0].connected)
+        assert {"m http://a:1": (3, 1), "m http://b:1": (0, 2)} == await room.fleet.left_at_places(PATIENCE)
+        assert await room.fleet.left_at_places(PATIENCE) is None
+        assert await room.fleet.left_at_places(0.05) is None
