@@ -101,7 +101,7 @@ def test_all_logs_alone_agree_with_the_labels() -> None:
 
 
 def test_what_a_log_cannot_tell_is_said_and_can_be_answered() -> None:
-    """Positions of httpbin's that stay unresolved are named; with the templates that a person knows the log suffices."""
+    """Positions of httpbin's that stay unresolved are named; with the templates that people know the log suffices."""
     log = "httpbin-requests+httpie-suites_combined.log"
     survey = Survey(templates=BY_HEAD)
     logs.read([str(SAMPLES / f"logs/{log}.gz")], survey)
