@@ -14,6 +14,8 @@ from router.telemetry import Metric
 _FAILED: Final = 'code_class="5xx"'
 _GROUP: Final = 'group=~"$group"'
 _ROUTE: Final = 'route="$route"'
+_CHOSEN: Final = 'route=~"$route"'
+_WORST: Final = "topk(10, {})"
 _NEW: Final = 'side="new"'
 _LEGACY: Final = 'side="legacy"'
 _SPAN: Final = "[$__rate_interval]"
@@ -199,9 +201,57 @@ ROUTE: Final = Board(
     (Variable("route", Metric.SHARE, "route", several=False),),
 )
 
-# -- at 3 a.m. ---------------------------------------------------------------------------------------------------------
+_MISMATCHED: Final = f'{_CHOSEN}, verdict="mismatched"'
 
-_WORST: Final = "topk(10, {})"
+SHADOW: Final = Board(
+    "strangler-shadow",
+    "strangler: shadow",
+    "What comparing the answers of both sides has found, and what was copied for it.",
+    {
+        "All routes that are compared": (
+            Panel(
+                "Compared",
+                "Requests whose answers were compared, by verdict.",
+                (Query(_rate(Metric.SHADOW_COMPARED, _CHOSEN, "verdict"), "{{verdict}}"),),
+                unit="reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Mismatched",
+                "The ten routes with the highest part; `strangler shadow report` says in what.",
+                (
+                    Query(
+                        _WORST.format(
+                            f"{_rate(Metric.SHADOW_COMPARED, _MISMATCHED, 'route')}"
+                            f" / {_rate(Metric.SHADOW_COMPARED, _CHOSEN, 'route')}"
+                        ),
+                        "{{route}}",
+                    ),
+                ),
+                unit="percentunit",
+                links=("strangler-route",),
+            ),
+            Panel(
+                "A side failed",
+                "Mismatches that say nothing about parity: who was up and who was not.",
+                (Query(_rate(Metric.SHADOW_FAILED, _CHOSEN, "who"), "{{who}}"),),
+                unit="reqps",
+            ),
+            Panel(
+                "Copied, and not copied",
+                "By reason; what is copied never holds up the request itself.",
+                (
+                    Query(_rate(Metric.SHADOW_COPIED, _CHOSEN), "copied"),
+                    Query(f"{_rate(Metric.SHADOW_DROPPED, _CHOSEN, 'reason')} or vector(0)", "{{reason}}"),
+                ),
+                unit="reqps",
+            ),
+        ),
+    },
+    (Variable("route", Metric.SHADOW_COMPARED, "route"),),
+)
+
+# -- at 3 a.m. ---------------------------------------------------------------------------------------------------------
 
 SRE: Final = Board(
     "strangler-sre",
@@ -379,7 +429,6 @@ SRE: Final = Board(
 
 # -- rollouts ----------------------------------------------------------------------------------------------------------
 
-_CHOSEN: Final = 'route=~"$route"'
 
 ROLLOUTS: Final = Board(
     "strangler-rollouts",
@@ -527,4 +576,4 @@ EVIDENCE: Final = Board(
     (Variable("route", Metric.ROLLOUT_STEP, "route", several=False),),
 )
 
-BOARDS: Final = (MIGRATION, ROUTE, SRE, ROLLOUTS, EVIDENCE)
+BOARDS: Final = (MIGRATION, ROUTE, SHADOW, SRE, ROLLOUTS, EVIDENCE)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from router.telemetry import Metric
+from router.telemetry import Metric, WorkerSlot
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "dashboards" / "alerts"
@@ -61,6 +61,16 @@ def test_every_rule_speaks_of_what_there_is(rule: Any) -> None:
     names = set(re.findall(r"\bstrangler[_:][\w:]+", rule["expr"]))
     assert names or "up{" in rule["expr"]
     assert {name.removesuffix("_bucket") for name in names} <= METRICS | RECORDED
+
+
+def test_limits_that_alerts_wait_for_are_counted() -> None:
+    """A slot that is renamed would leave its alert silent."""
+    known = {slot.name.lower() for slot in WorkerSlot}
+    named = {
+        name for rule in RULES for found in re.findall(r'limit=~"([^"]+)"', rule["expr"]) for name in found.split("|")
+    }
+    assert named
+    assert named <= known
 
 
 def test_every_alert_fires_in_a_test() -> None:

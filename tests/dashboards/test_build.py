@@ -17,7 +17,8 @@ METRICS = {value for name, value in vars(Metric).items() if name.isupper()}
 SUFFIXES = ("_bucket", "_sum", "_count")
 LABELS = {
     "cause", "claim", "code_class", "endpoint", "group", "kind", "layer", "le", "limit", "outcome", "reason", "result",
-    "route", "side", "site", "stage", "standing", "state", "upstream", "why", "worker",
+    "route", "side", "site", "stage", "standing", "state", "upstream", "verdict", "who",
+    "why", "worker",
 }  # fmt: skip
 BOARDS: dict[str, Any] = {name: json.loads(text) for name, text in made().items()}
 

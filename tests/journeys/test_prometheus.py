@@ -45,6 +45,7 @@ routes:
   - {{path: "/doomed/{{id}}", new: catalog, rollout: slow, name: doomed}}
   - {{path: "/lost/{{id}}", new: dead, weight: 50, name: lost, fallback: {{on: [connect]}}}}
   - {{path: "/cart/{{id}}", new: catalog, weight: 50, name: cart}}
+  - {{path: "/mirrored/{{id}}", new: catalog, name: mirrored, shadow: {{percent: 100, compare: true}}}}
   - {{path: "/moved/{{id}}", new: fresh, rollout: slow, name: moved}}
 """
 
@@ -127,7 +128,7 @@ def browse(router: Router, stop: threading.Event) -> None:
     number = 0
     while not stop.wait(0.01):
         number += 1
-        for what in ("product", "search", "broken", "lost", "cart", "moved", "doomed", "elsewhere"):
+        for what in ("product", "search", "broken", "lost", "cart", "moved", "mirrored", "doomed", "elsewhere"):
             connection.request("GET", f"/{what}/{number}", headers={"X-User-Id": f"u-{number % 50}"})
             connection.getresponse().read()
     connection.close()
