@@ -19,10 +19,9 @@ from typing import Any, Final, Self, TextIO
 from control import cli_files
 from control.cli_client import Admin, CannotAskError
 from control.cli_values import DONE, FAILED
-from control.terminal import plain
 from discovery import documents, logs
 from discovery.core import inventory, merge
-from discovery.core.draft import Wanted, doubt, drafted, unlisted
+from discovery.core.draft import Wanted, comment, doubt, drafted, unlisted
 from discovery.core.survey import Documented, Findings, Survey
 from router.core.model import Table
 from router.core.parse import Refused
@@ -33,6 +32,8 @@ ATTEMPTS: Final = 5
 """Times that routes which the reader refuses are left out of a merge."""
 EVERY: Final = 0.1
 """Seconds between two pictures of the progress."""
+LONGEST: Final = 1000
+"""Characters of a line for people."""
 MOST_LINES: Final = 40
 """Of one kind, on a terminal; --json has all."""
 
@@ -54,7 +55,7 @@ def discover(args: argparse.Namespace, admin: Admin | None = None) -> int:
         found = _found(args, admin)
         return _merge(args, found) if args.merge else _draft(args, found)
     except (documents.UnreadableError, logs.UnreadableError, inventory.NotOpenApiError, CannotAskError) as error:
-        print(f"strangler: {plain(str(error))}", file=sys.stderr)
+        print(f"strangler: {comment(str(error), LONGEST)}", file=sys.stderr)
         return FAILED
 
 
@@ -172,7 +173,7 @@ def _draft(args: argparse.Namespace, found: _Found) -> int:
 
 def _tell(lines: Sequence[str]) -> None:
     for line in lines:
-        print(plain(line), file=sys.stderr)
+        print(comment(line, LONGEST), file=sys.stderr)
 
 
 def _summary(found: _Found) -> Iterator[str]:

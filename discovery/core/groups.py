@@ -6,12 +6,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from discovery.core.naming import slug
+from discovery.core.naming import names_nothing, slug
 from discovery.core.survey import Operation
 from router.core.values import identifier
 
 COMMON: Final = 0.8
 """A first segment that so many paths have says nothing: `api`, `v1`."""
+LARGE: Final = 120
+"""Operations of which one group is too many."""
+SMALL: Final = 20
+"""Operations that need no division, however alike they begin."""
 OTHER: Final = "other"
 
 
@@ -49,15 +53,26 @@ def _tags(operations: Sequence[Operation], prefixes: Sequence[str]) -> list[str]
 def _prefixes(operations: Sequence[Operation]) -> list[str]:
     """The first segment of each path that tells it from most others."""
     ways = [[part for part in each.path.split("/") if part and "{" not in part] for each in operations]
-    left = list(range(len(ways)))
-    while left:
-        first = Counter(ways[index][0] for index in left if len(ways[index]) > 1).most_common(1)
-        if not first or first[0][1] < COMMON * len(left):
-            break
-        left = [index for index in left if len(ways[index]) > 1 and ways[index][0] == first[0][0]]
-        for index in left:
+    names = [OTHER] * len(ways)
+    _divide(list(range(len(ways))), ways, names)
+    return names
+
+
+def _divide(indexes: Sequence[int], ways: list[list[str]], names: list[str]) -> None:
+    """Names these by their next segment, or by the one after it where that says nothing."""
+    clusters: dict[str, list[int]] = defaultdict(list)
+    for index in indexes:
+        clusters[ways[index][0] if ways[index] else ""].append(index)
+    for head, members in clusters.items():
+        deeper = [index for index in members if len(ways[index]) > 1]
+        says_little = len(members) > LARGE or (len(members) > SMALL and len(members) >= COMMON * len(indexes))
+        divided = deeper if (says_little or names_nothing(head)) and 2 * len(deeper) > len(members) else []
+        for index in divided:
             ways[index] = ways[index][1:]
-    return [(_name(way[0]) if way else "") or OTHER for way in ways]
+        if divided:
+            _divide(divided, ways, names)
+        for index in set(members).difference(divided):
+            names[index] = _name(head) or OTHER
 
 
 def _name(text: str) -> str:
