@@ -42,6 +42,7 @@ function create(node, svg) {
 }
 
 function patch(old, node, svg) {
+  if (old === node) return; // the same tree again: nothing can differ
   const el = (node.el = old.el);
   if (node.tag === undefined) {
     if (old.text !== node.text) el.data = node.text;

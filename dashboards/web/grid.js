@@ -16,10 +16,7 @@ export class Grid {
     this.sort = { key: "", down: false };
     this.at = 0;
     this.waiting = false;
-  }
-
-  element() {
-    return h("div", { class: `grid-host ${this.id}`, key: this.id, mount: (el) => this.mount(el) });
+    this.drawn = new Map(); // rows as they were drawn last, as long as nothing but the place has changed
   }
 
   mount(host) {
@@ -49,9 +46,15 @@ export class Grid {
     };
   }
 
+  // Rows whose content may have changed.
   show(rows) {
     this.rows = rows;
     this.at = Math.min(this.at, Math.max(0, rows.length - 1));
+    this.renew();
+  }
+
+  renew() {
+    this.drawn.clear();
     this.paint();
   }
 
@@ -88,7 +91,7 @@ export class Grid {
           class: "grid-body",
           style: { height: `${this.rows.length * this.rowHeight}px` },
         },
-        shown.map((row, index) => this.row(row, first + index, (first + index) % slots)),
+        shown.map((row, index) => this.known(row, first + index, (first + index) % slots)),
       ),
       this.rows.length ? null : h("p", { class: "empty" }, this.empty()),
     );
@@ -122,10 +125,18 @@ export class Grid {
     );
   }
 
-  row(row, index, slot) {
-    const key = this.keyOf(row);
-    const chosen = this.selected.has(key);
+  known(row, index, slot) {
     const current = index === this.at && document.activeElement === this.scroller;
+    const known = this.drawn.get(index);
+    if (known && known.current === current && known.slot === slot) return known.tree;
+    const tree = this.row(row, index, slot, current);
+    if (this.drawn.size > 500) this.drawn.clear();
+    this.drawn.set(index, { tree, current, slot });
+    return tree;
+  }
+
+  row(row, index, slot, current) {
+    const chosen = this.selected.has(this.keyOf(row));
     return h(
       "div",
       {

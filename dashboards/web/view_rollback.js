@@ -315,16 +315,15 @@ function result(seen, anew) {
     ),
     h("div", { class: "columns" }, [
       h("div", { key: "w" }, h("h3", {}, "Every worker's word"), workerList(words(change))),
-      h("div", { key: "p" }, h("h3", {}, "What traffic says"), proof(seen.done)),
+      h("div", { key: "p" }, h("h3", {}, "What traffic says"), proof(seen.done), legacyNote(change.legacy)),
       h(
         "div",
         { key: "r" },
         h("h3", {}, plural(change.routes.length, "route moved", "routes moved")),
-        moves(change.routes, 8) || h("p", { class: "note" }, "None: no share was above 0 %."),
+        moves(change.routes, 6) || h("p", { class: "note" }, "None: no share was above 0 %."),
         skipped(change.skipped),
       ),
     ]),
-    legacyNote(change.legacy),
     h("h3", {}, "Undo"),
     orders.map(({ id }) => h("div", { key: id }, copyButton(`strangler resume ${id} --reason '...'`))),
     h(

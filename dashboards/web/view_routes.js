@@ -186,7 +186,7 @@ export function routesView(place) {
   function toggle(route) {
     if (grid.selected.has(route.name)) grid.selected.delete(route.name);
     else grid.selected.add(route.name);
-    grid.paint();
+    grid.renew();
     changed();
   }
 
@@ -210,15 +210,20 @@ export function routesView(place) {
   function update() {
     grid.sort = kept.sort;
     grid.show(rows());
+    plots();
+  }
+
+  // The plots of the rows in sight, and of a few around them.
+  function plots() {
     if (!grid.scroller) return;
     const first = Math.max(0, Math.floor(grid.scroller.scrollTop / ROW) - 4);
     inSight.need(grid.rows.slice(first, first + Math.ceil(grid.scroller.clientHeight / ROW) + 12).map((route) => route.name));
   }
   const whenScrolled = () => {
     kept.top = grid.scroller.scrollTop;
-    update.wait ??= setTimeout(() => {
-      update.wait = undefined;
-      update();
+    plots.wait ??= setTimeout(() => {
+      plots.wait = undefined;
+      plots();
     }, 100);
   };
 
@@ -250,7 +255,7 @@ export function routesView(place) {
     stop() {
       inSight.stop();
       stopRates();
-      clearTimeout(update.wait);
+      clearTimeout(plots.wait);
     },
   };
 }
@@ -328,7 +333,7 @@ function chosenBar(grid) {
         class: "quiet",
         onclick: () => {
           grid.selected.clear();
-          grid.paint();
+          grid.renew();
           changed();
         },
       },

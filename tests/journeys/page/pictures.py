@@ -50,7 +50,7 @@ def pictures(browser: Browser, router: Router) -> None:
     routes.wait_for_timeout(4000)
     shoot(routes, "routes")
     routes.get_by_role("button", name="Weight of product", exact=True).click()
-    routes.get_by_label("Weight of the new side, in percent").fill("95")
+    routes.get_by_label("Weight of the new side, in percent").fill("98")
     routes.get_by_label("Reason").fill("two days without a difference")
     routes.wait_for_timeout(1000)
     shoot(routes, "weight")
@@ -80,7 +80,7 @@ def main(seconds: float) -> None:
         cap = {"scope": {"group": "orders"}, "cap": 80, "reason": "until the new cluster has more nodes"}
         post(router, "/api/v1/caps", cap)
         time.sleep(seconds / 2)
-        weight = {"scope": {"route": "product"}, "weight": 45, "reason": "a quiet week at 30"}
+        weight = {"scope": {"route": "product"}, "weight": 35, "reason": "a quiet week at 30"}
         post(router, "/api/v1/weights", weight)
         freeze = {"scope": {"group": "payments"}, "reason": "sale until Monday", "for": "48h"}
         post(router, "/api/v1/freezes", freeze)
