@@ -35,7 +35,7 @@ PATIENCE: Final = 10.0
 LOOK: Final = 1.0
 """Seconds between two looks at what routes.yaml says."""
 USUAL: Final = "rollout.*"
-QUIET: Final = frozenset({Told.WAITING, Told.REFUSED})
+QUIET: Final = frozenset({Told.WAITING, Told.REFUSED, Told.DRILLED})
 """Told only to who names them: they say nothing that somebody has to do."""
 SIGNATURE: Final = "X-Strangler-Signature"
 FAILED: Final = "notify.failed"

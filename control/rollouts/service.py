@@ -138,7 +138,10 @@ class Rollouts:
         """A fault that was made up; unless it is found, nothing is promoted by itself until the next drill."""
         found = await drill(self.controller.settings)
         self.controller.armed = found.fired
-        self.live.events.tell(Told.DRILLED, fired=found.fired, failed=found.failed, why=found.why)
+        if found.fired:
+            self.live.events.tell(Told.DRILLED, failed=found.failed)
+        else:
+            self.live.events.tell(Told.DISARMED, why=found.why)
         return found
 
     async def keep_drilling(self) -> None:

@@ -101,6 +101,9 @@ class Told:
     WITHHELD: Final = "rollout.withheld"
     """There were too many automatic rollbacks within an hour: everything is frozen, and a person is needed."""
     DRILLED: Final = "rollout.drilled"
+    """The fault that was made up has been found, as it should be."""
+    DISARMED: Final = "rollout.disarmed"
+    """It was not: nothing is promoted by itself until a drill finds it."""
     NOT_RECORDED: Final = "rollout.not_recorded"
     """The journal does not answer: nothing is raised meanwhile."""
 
