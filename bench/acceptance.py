@@ -21,7 +21,7 @@ from bench import report
 ROOT = Path(__file__).resolve().parent.parent
 JOURNEYS = (
     "inventories", "large_bodies", "idle_connections", "rollback_under_load", "faults", "failover", "tunnels",
-    "real_services",
+    "real_services", "page",
 )  # fmt: skip
 FIGURES = "STRANGLER_FIGURES"
 
@@ -42,9 +42,15 @@ def main(words: Sequence[str]) -> int:
 
 def run(names: Sequence[str], figures: Path) -> int:
     """The journeys one after the other, so that none is measured while another one works."""
-    files = [f"tests/journeys/test_{name}.py" for name in names]
+    files = [str(where(name)) for name in names]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--no-header", *files]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, FIGURES: str(figures)}, check=False).returncode
+
+
+def where(name: str) -> Path:
+    """A file, or a folder of its own."""
+    folder = ROOT / "tests" / "journeys" / name
+    return folder if folder.is_dir() else ROOT / "tests" / "journeys" / f"test_{name}.py"
 
 
 def read(figures: Path) -> list[tuple[str, str]]:
