@@ -1,0 +1,68 @@
+"""`strangler discover live`: from a request that nobody has listed to a route that serves it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+from typing import Any
+
+from tests.journeys.rig import ROOT, Router
+from tests.journeys.traffic import Gate, services, until
+
+ROUTES = """\
+version: 1
+upstreams:
+  monolith: {{endpoints: [http://127.0.0.1:{legacy}]}}
+  catalog: {{endpoints: [http://127.0.0.1:{new}]}}
+legacy: monolith
+routes:   # all of them
+  - {{path: /half, weight: 50, new: catalog, subject: [header:X-User-Id]}}
+"""
+
+
+def test_what_nobody_lists_is_found_and_merged_and_then_listed() -> None:
+    """The router takes the file as it was merged, and the next requests have a route."""
+    options = ("--access-log", "{folder}/access.log")
+    with services(Gate()) as ports, Router(ROUTES.format(**ports), workers=2, options=options) as router:
+        for number in range(30):
+            ask(router, f"/shop/carts/{number}?q={number}")
+        ask(router, "/half")
+        until(lambda: unlisted(router) == 30)
+        done = strangler(router, "discover", "live", "--merge", str(router.config))
+        assert done.returncode == 0, done.stderr
+        assert "1 routes added" in done.stderr
+        assert router.config.read_text().startswith(ROUTES.format(**ports))
+        until(lambda: "GET /shop/carts/{cartId}" in names(router))
+        ask(router, "/shop/carts/99")
+        until(lambda: told(router, "/api/v1/unlisted")["lines"] == 32)
+        assert unlisted(router) == 30
+
+
+def ask(router: Router, target: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", router.port, timeout=20)
+    connection.request("GET", target)
+    connection.getresponse().read()
+    connection.close()
+
+
+def unlisted(router: Router) -> int:
+    return sum(each["count"] for each in told(router, "/api/v1/unlisted")["requests"])
+
+
+def names(router: Router) -> list[str]:
+    return [each["name"] for each in told(router, "/api/v1/routes")["routes"]]
+
+
+def told(router: Router, path: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", router.admin_port, timeout=20)
+    connection.request("GET", path)
+    found = json.loads(connection.getresponse().read())
+    connection.close()
+    return found
+
+
+def strangler(router: Router, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "control", *words, "--admin", f"http://127.0.0.1:{router.admin_port}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
