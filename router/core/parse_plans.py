@@ -56,7 +56,7 @@ from router.core.schema import (
     whole,
     wrong_type,
 )
-from router.core.units import write_percent
+from router.core.units import write_duration, write_percent
 from router.core.values import expanded, identifier_text, unknown_name, valid_host
 
 SHADOW: Final = "shadow"
@@ -104,7 +104,14 @@ def _plan(entry: Entry, readers: Readers, report: Report) -> ReadPlan:
     bake = said.pop("bake", BAKE)
     steps = _steps(said.pop("steps", _USUAL), common, bake)
     after = written["after"].value if "after" in written else None
-    return ReadPlan(Plan(entry.key, steps, **said), entry, after)
+    plan = Plan(entry.key, steps, **said)
+    longest = max(plan.steps, key=lambda step: step.min_time)
+    if longest.min_time > plan.max_time:
+        name = "shadow" if longest.shadow else f"{write_percent(longest.share)} %"
+        what = f"the step {name} of the plan `{entry.key}` takes at least {write_duration(longest.min_time)}"
+        instead = f"give it less `time` or `bake`, or a `max_time` above {write_duration(plan.max_time)}"
+        report.problem(entry, Code.CONTRADICTION, f"{what}, which is longer than its `max_time`", instead)
+    return ReadPlan(plan, entry, after)
 
 
 def _steps(said: tuple[_Step, ...], common: dict[str, Any], bake: float) -> tuple[PlanStep, ...]:

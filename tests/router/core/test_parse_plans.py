@@ -131,6 +131,8 @@ PLAN_FAULTS = [
     ("{after: []}", "empty list"),
     ("{windows: [{days: [mon]}], timezone: Mars}", "names no time zone"),
     ("{stpes: [1]}", "did you mean `steps`?"),
+    ("{max_time: 1h}", "the step 95 % of the plan `p` takes at least 24h"),
+    ("{steps: [shadow, 1], time: 2h, max_time: 1h}", "the step shadow"),
     ("careful", "must be a mapping"),
 ]
 
