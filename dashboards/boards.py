@@ -8,46 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from dashboards.boards_rollout import EVIDENCE, ROLLOUTS, SHADOW
 from dashboards.panels import Board, Panel, Query, Variable
+from dashboards.queries import GROUP, LEGACY, NEW, ROUTE, WORST, failures, once, quantile, rate
 from router.telemetry import Metric
-
-_FAILED: Final = 'code_class="5xx"'
-_GROUP: Final = 'group=~"$group"'
-_ROUTE: Final = 'route="$route"'
-_CHOSEN: Final = 'route=~"$route"'
-_WORST: Final = "topk(10, {})"
-_NEW: Final = 'side="new"'
-_LEGACY: Final = 'side="legacy"'
-_SPAN: Final = "[$__rate_interval]"
-
-
-def _rate(metric: str, labels: str = "", by: str = "") -> str:
-    """Events a second, added up."""
-    chosen = f"{{{labels}}}" if labels else ""
-    return f"sum{f' by ({by})' if by else ''} (rate({metric}{chosen}{_SPAN}))"
-
-
-def _once(metric: str, labels: str, by: str) -> str:
-    """A gauge of which every router of a fleet tells the same."""
-    return f"max by ({by}) ({metric}{{{labels}}})" if labels else f"max by ({by}) ({metric})"
-
-
-def _quantile(part: float, labels: str, by: str = "side") -> str:
-    return f"histogram_quantile({part}, {_rate(f'{Metric.DURATION}_bucket', labels, f'le, {by}')})"
-
-
-def _failures(labels: str, by: str) -> str:
-    """The part that failed, zero where nothing has."""
-    whole = _rate(Metric.REQUESTS, labels, by)
-    failed = _rate(Metric.REQUESTS, f"{labels}, {_FAILED}" if labels else _FAILED, by)
-    return f"({failed} or 0 * {whole}) / ({whole} > 0)"
-
 
 # -- how far it is -----------------------------------------------------------------------------------------------------
 
-_LISTED: Final = _once(Metric.MIGRATION_APIS, f'{_GROUP}, stage!="unlisted"', "group, stage")
-_FINISHED: Final = _once(Metric.MIGRATION_APIS, f'{_GROUP}, stage=~"done|retired"', "group, stage")
-_STUCK: Final = _once(Metric.MIGRATION_STUCK, "", "why")
+_LISTED: Final = once(Metric.MIGRATION_APIS, f'{GROUP}, stage!="unlisted"', "group, stage")
+_FINISHED: Final = once(Metric.MIGRATION_APIS, f'{GROUP}, stage=~"done|retired"', "group, stage")
+_STUCK: Final = once(Metric.MIGRATION_STUCK, "", "why")
 
 MIGRATION: Final = Board(
     "strangler-migration",
@@ -67,7 +37,7 @@ MIGRATION: Final = Board(
             Panel(
                 "Traffic on the new side",
                 "Of everything that came in, whatever group is chosen.",
-                (Query(f"{_rate(Metric.REQUESTS, _NEW)} / {_rate(Metric.REQUESTS)}"),),
+                (Query(f"{rate(Metric.REQUESTS, NEW)} / {rate(Metric.REQUESTS)}"),),
                 "stat",
                 "percentunit",
                 width=6,
@@ -93,7 +63,7 @@ MIGRATION: Final = Board(
             Panel(
                 "Traffic that needs no legacy, by group",
                 "Of the last hour.",
-                (Query(_once(Metric.MIGRATION_TRAFFIC, _GROUP, "group"), "{{group}}"),),
+                (Query(once(Metric.MIGRATION_TRAFFIC, GROUP, "group"), "{{group}}"),),
                 unit="percentunit",
                 most=1,
             ),
@@ -117,7 +87,7 @@ MIGRATION: Final = Board(
             Panel(
                 "Unlisted requests",
                 "No route matches them; legacy answers.",
-                (Query(_rate(Metric.REQUESTS, 'route="unlisted"'), "unlisted"),),
+                (Query(rate(Metric.REQUESTS, 'route="unlisted"'), "unlisted"),),
                 unit="reqps",
             ),
             Panel(
@@ -134,9 +104,9 @@ MIGRATION: Final = Board(
 
 # -- one route, both sides ---------------------------------------------------------------------------------------------
 
-_NEW_OF_ROUTE: Final = _rate(Metric.REQUESTS, f"{_ROUTE}, {_NEW}")
+_NEW_OF_ROUTE: Final = rate(Metric.REQUESTS, f"{ROUTE}, {NEW}")
 
-ROUTE: Final = Board(
+SIDES: Final = Board(
     "strangler-route",
     "strangler: route",
     "One route: legacy and new beside each other.",
@@ -145,7 +115,7 @@ ROUTE: Final = Board(
             Panel(
                 "Requests by side",
                 "What the workers have answered.",
-                (Query(_rate(Metric.REQUESTS, _ROUTE, "side"), "{{side}}"),),
+                (Query(rate(Metric.REQUESTS, ROUTE, "side"), "{{side}}"),),
                 unit="reqps",
                 stacked=True,
             ),
@@ -153,8 +123,8 @@ ROUTE: Final = Board(
                 "Share: declared, in force, measured",
                 "Measured wavers around what is in force; overrides, fallbacks and health keep it away from there.",
                 (
-                    Query(f"max by (layer) ({Metric.SHARE}{{{_ROUTE}}})", "{{layer}}"),
-                    Query(f"({_NEW_OF_ROUTE} or vector(0)) / {_rate(Metric.REQUESTS, _ROUTE)}", "measured"),
+                    Query(f"max by (layer) ({Metric.SHARE}{{{ROUTE}}})", "{{layer}}"),
+                    Query(f"({_NEW_OF_ROUTE} or vector(0)) / {rate(Metric.REQUESTS, ROUTE)}", "measured"),
                 ),
                 unit="percentunit",
                 most=1,
@@ -164,91 +134,41 @@ ROUTE: Final = Board(
             Panel(
                 "Failed",
                 "Answers 5xx, of all answers of that side. What a fallback has hidden stands in its own panel.",
-                (Query(_failures(_ROUTE, "side"), "{{side}}"),),
+                (Query(failures(ROUTE, "side"), "{{side}}"),),
                 unit="percentunit",
             ),
             Panel(
                 "Latency",
                 "From the head of the request to the end of the answer.",
-                (Query(_quantile(0.5, _ROUTE), "p50 {{side}}"), Query(_quantile(0.99, _ROUTE), "p99 {{side}}")),
+                (Query(quantile(0.5, ROUTE), "p50 {{side}}"), Query(quantile(0.99, ROUTE), "p99 {{side}}")),
                 unit="s",
             ),
             Panel(
                 "Status by side",
                 "`none`: it ended before there was a status.",
-                (Query(_rate(Metric.REQUESTS, _ROUTE, "side, code_class"), "{{side}} {{code_class}}"),),
+                (Query(rate(Metric.REQUESTS, ROUTE, "side, code_class"), "{{side}} {{code_class}}"),),
                 unit="reqps",
             ),
             Panel(
                 "Why that side",
                 "The reason that the workers give; `strangler explain` gives it for one request.",
-                (Query(_rate(Metric.REQUESTS, _ROUTE, "side, reason"), "{{side}}: {{reason}}"),),
+                (Query(rate(Metric.REQUESTS, ROUTE, "side, reason"), "{{side}}: {{reason}}"),),
                 unit="reqps",
             ),
             Panel(
                 "Fallbacks by cause",
                 "Legacy answered after the new side had failed: errors that no client saw.",
-                (Query(_rate(Metric.FALLBACKS, _ROUTE, "cause"), "{{cause}}"),),
+                (Query(rate(Metric.FALLBACKS, ROUTE, "cause"), "{{cause}}"),),
                 unit="reqps",
             ),
             Panel(
                 "Under way",
                 "Exchanges that have begun and not ended.",
-                (Query(f"sum by (side) ({Metric.IN_FLIGHT}{{{_ROUTE}}})", "{{side}}"),),
+                (Query(f"sum by (side) ({Metric.IN_FLIGHT}{{{ROUTE}}})", "{{side}}"),),
             ),
         ),
     },
     (Variable("route", Metric.SHARE, "route", several=False),),
-)
-
-_MISMATCHED: Final = f'{_CHOSEN}, verdict="mismatched"'
-
-SHADOW: Final = Board(
-    "strangler-shadow",
-    "strangler: shadow",
-    "What comparing the answers of both sides has found, and what was copied for it.",
-    {
-        "All routes that are compared": (
-            Panel(
-                "Compared",
-                "Requests whose answers were compared, by verdict.",
-                (Query(_rate(Metric.SHADOW_COMPARED, _CHOSEN, "verdict"), "{{verdict}}"),),
-                unit="reqps",
-                stacked=True,
-            ),
-            Panel(
-                "Mismatched",
-                "The ten routes with the highest part; `strangler shadow report` says in what.",
-                (
-                    Query(
-                        _WORST.format(
-                            f"{_rate(Metric.SHADOW_COMPARED, _MISMATCHED, 'route')}"
-                            f" / {_rate(Metric.SHADOW_COMPARED, _CHOSEN, 'route')}"
-                        ),
-                        "{{route}}",
-                    ),
-                ),
-                unit="percentunit",
-                links=("strangler-route",),
-            ),
-            Panel(
-                "A side failed",
-                "Mismatches that say nothing about parity: who was up and who was not.",
-                (Query(_rate(Metric.SHADOW_FAILED, _CHOSEN, "who"), "{{who}}"),),
-                unit="reqps",
-            ),
-            Panel(
-                "Copied, and not copied",
-                "By reason; what is copied never holds up the request itself.",
-                (
-                    Query(_rate(Metric.SHADOW_COPIED, _CHOSEN), "copied"),
-                    Query(f"{_rate(Metric.SHADOW_DROPPED, _CHOSEN, 'reason')} or vector(0)", "{{reason}}"),
-                ),
-                unit="reqps",
-            ),
-        ),
-    },
-    (Variable("route", Metric.SHADOW_COMPARED, "route"),),
 )
 
 # -- at 3 a.m. ---------------------------------------------------------------------------------------------------------
@@ -262,7 +182,7 @@ SRE: Final = Board(
             Panel(
                 "Orders",
                 "By kind; `strangler orders` names them.",
-                (Query(_once(Metric.ORDERS, "", "kind"), "{{kind}}"),),
+                (Query(once(Metric.ORDERS, "", "kind"), "{{kind}}"),),
                 "bargauge",
                 width=8,
                 height=6,
@@ -307,7 +227,7 @@ SRE: Final = Board(
             Panel(
                 "Rolled back",
                 "Requests on legacy because of a rollback: the proof that it took.",
-                (Query(_rate(Metric.REQUESTS, 'reason="rollback"', "side"), "{{side}}"),),
+                (Query(rate(Metric.REQUESTS, 'reason="rollback"', "side"), "{{side}}"),),
                 unit="reqps",
             ),
             Panel(
@@ -320,28 +240,28 @@ SRE: Final = Board(
             Panel(
                 "Failed on the new side",
                 "The ten routes with the highest part of 5xx.",
-                (Query(_WORST.format(_failures(_NEW, "route")), "{{route}}"),),
+                (Query(WORST.format(failures(NEW, "route")), "{{route}}"),),
                 unit="percentunit",
                 links=("strangler-route",),
             ),
             Panel(
                 "Fallbacks",
                 "The ten routes on which legacy has to help out most.",
-                (Query(_WORST.format(_rate(Metric.FALLBACKS, "", "route")), "{{route}}"),),
+                (Query(WORST.format(rate(Metric.FALLBACKS, "", "route")), "{{route}}"),),
                 unit="reqps",
                 links=("strangler-route",),
             ),
             Panel(
                 "Slowest on the new side",
                 "The ten highest p99.",
-                (Query(_WORST.format(_quantile(0.99, _NEW, "route")), "{{route}}"),),
+                (Query(WORST.format(quantile(0.99, NEW, "route")), "{{route}}"),),
                 unit="s",
                 links=("strangler-route",),
             ),
             Panel(
                 "Slowest on legacy",
                 "The same for the old side, which a rollback would load.",
-                (Query(_WORST.format(_quantile(0.99, _LEGACY, "route")), "{{route}}"),),
+                (Query(WORST.format(quantile(0.99, LEGACY, "route")), "{{route}}"),),
                 unit="s",
                 links=("strangler-route",),
             ),
@@ -367,7 +287,7 @@ SRE: Final = Board(
             Panel(
                 "Limits reached, uncommon paths taken",
                 "Each a second; see docs/runbook.md.",
-                (Query(_WORST.format(_rate(Metric.LIMITS, "", "limit")), "{{limit}}"),),
+                (Query(WORST.format(rate(Metric.LIMITS, "", "limit")), "{{limit}}"),),
                 unit="ops",
             ),
         ),
@@ -377,7 +297,7 @@ SRE: Final = Board(
                 "By the stage in which they did.",
                 (
                     Query(
-                        _rate(Metric.UPSTREAM_ERRORS, 'upstream=~"$upstream"', "upstream, stage"),
+                        rate(Metric.UPSTREAM_ERRORS, 'upstream=~"$upstream"', "upstream, stage"),
                         "{{upstream}} {{stage}}",
                     ),
                 ),
@@ -410,7 +330,7 @@ SRE: Final = Board(
             Panel(
                 "Requests by side",
                 "All routes together.",
-                (Query(_rate(Metric.REQUESTS, "", "side"), "{{side}}"),),
+                (Query(rate(Metric.REQUESTS, "", "side"), "{{side}}"),),
                 unit="reqps",
                 stacked=True,
             ),
@@ -427,153 +347,4 @@ SRE: Final = Board(
     ),
 )
 
-# -- rollouts ----------------------------------------------------------------------------------------------------------
-
-
-ROLLOUTS: Final = Board(
-    "strangler-rollouts",
-    "strangler: rollouts",
-    "What the controller of rollouts does: the newest run of each route.",
-    {
-        "Now": (
-            Panel(
-                "By phase",
-                "Routes whose newest rollout is in this phase.",
-                (
-                    Query(
-                        f"count by (state) (max by (route, state) ({Metric.ROLLOUT_STATE}{{{_CHOSEN}}}))", "{{state}}"
-                    ),
-                ),
-                "bargauge",
-                width=8,
-                height=6,
-            ),
-            Panel(
-                "By what is known",
-                "no-data: nothing to look at; inconclusive: not enough for either answer.",
-                (
-                    Query(
-                        f"count by (standing) (max by (route, standing) ({Metric.ROLLOUT_STATE}{{{_CHOSEN}}}))",
-                        "{{standing}}",
-                    ),
-                ),
-                "bargauge",
-                width=8,
-                height=6,
-            ),
-            Panel(
-                "Judgement is armed",
-                "0: the last drill did not find its fault, and nothing is promoted.",
-                (Query(f"min({Metric.ROLLOUT_ARMED})"),),
-                "stat",
-                width=8,
-                height=6,
-            ),
-        ),
-        "Over time": (
-            Panel(
-                "Step",
-                "The share of the step that each rollout has taken or takes.",
-                (Query(_once(Metric.ROLLOUT_STEP, _CHOSEN, "route"), "{{route}}"),),
-                unit="percentunit",
-                most=1,
-                links=("strangler-evidence", "strangler-route"),
-            ),
-            Panel(
-                "Phases",
-                "Rollouts in each phase.",
-                (
-                    Query(
-                        f"count by (state) (max by (route, state) ({Metric.ROLLOUT_STATE}{{{_CHOSEN}}}))", "{{state}}"
-                    ),
-                ),
-                stacked=True,
-            ),
-            Panel(
-                "Evidence",
-                "At 1 the verdict is due, in whichever direction it goes; see the board of the evidence.",
-                (Query(_once(Metric.ROLLOUT_EVIDENCE, _CHOSEN, "route, claim"), "{{route}} {{claim}}"),),
-                links=("strangler-evidence",),
-            ),
-            Panel(
-                "Requests on the new side",
-                "Of the routes that have a rollout.",
-                (
-                    Query(
-                        f"{_rate(Metric.REQUESTS, f'{_CHOSEN}, {_NEW}', 'route')}"
-                        f" and on (route) max by (route) ({Metric.ROLLOUT_STEP})",
-                        "{{route}}",
-                    ),
-                ),
-                unit="reqps",
-                links=("strangler-route",),
-            ),
-        ),
-    },
-    (Variable("route", Metric.ROLLOUT_STEP, "route"),),
-)
-
-_JUDGED: Final = Metric.ROLLOUT_JUDGED
-_OF_SIDE: Final = f"sum by (side) (max by (side, outcome) ({_JUDGED}{{{_ROUTE}}}))"
-
-EVIDENCE: Final = Board(
-    "strangler-evidence",
-    "strangler: rollout evidence",
-    "Why a rollout goes on, waits or goes back: what was counted and how far it is from a verdict.",
-    {
-        "How far from a verdict": (
-            Panel(
-                "Evidence against its threshold",
-                "Logarithms, so that half is half the way. 0: nothing speaks for it; 1: the verdict is due.",
-                (Query(_once(Metric.ROLLOUT_EVIDENCE, _ROUTE, "claim"), "{{claim}}"),),
-                worst=1,
-            ),
-            Panel(
-                "Step and share",
-                "What the rollout wants, and what is in force.",
-                (
-                    Query(f"max({Metric.ROLLOUT_STEP}{{{_ROUTE}}})", "step"),
-                    Query(f'max({Metric.SHARE}{{{_ROUTE}, layer="effective"}})', "in force"),
-                ),
-                unit="percentunit",
-                most=1,
-            ),
-        ),
-        "What was counted": (
-            Panel(
-                "Requests judged",
-                "Since this share was put in force, by side and outcome.",
-                (Query(f"max by (side, outcome) ({_JUDGED}{{{_ROUTE}}})", "{{side}} {{outcome}}"),),
-            ),
-            Panel(
-                "Bad ones, of those judged",
-                "What the test compares: a rate of new above legacy's is what it looks for.",
-                (
-                    Query(
-                        f'max by (side) ({_JUDGED}{{{_ROUTE}, outcome="bad"}}) / ({_OF_SIDE} > 0)',
-                        "{{side}}",
-                    ),
-                ),
-                unit="percentunit",
-            ),
-        ),
-        "The same from the traffic": (
-            Panel(
-                "Failed",
-                "5xx of all answers of that side.",
-                (Query(_failures(_ROUTE, "side"), "{{side}}"),),
-                unit="percentunit",
-            ),
-            Panel(
-                "Latency",
-                "p99 of both sides.",
-                (Query(_quantile(0.99, _ROUTE), "{{side}}"),),
-                unit="s",
-                links=("strangler-route",),
-            ),
-        ),
-    },
-    (Variable("route", Metric.ROLLOUT_STEP, "route", several=False),),
-)
-
-BOARDS: Final = (MIGRATION, ROUTE, SHADOW, SRE, ROLLOUTS, EVIDENCE)
+BOARDS: Final = (MIGRATION, SIDES, SHADOW, SRE, ROLLOUTS, EVIDENCE)
