@@ -19,7 +19,7 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup twins demo test check format unit bench image lock clean
+.PHONY: help setup twins demo test check format unit bench image reference lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -63,6 +63,9 @@ unit: twins ## the tests alone; TEST_ARGS='-k name' for some of them
 bench: twins ## the router against every peer found on this machine
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]'
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+reference: setup ## docs/reference anew, from the code
+	$(BIN)/python tools/make_reference.py
 
 image: ## the container image
 	docker build --tag $(IMAGE) .
