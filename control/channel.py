@@ -410,6 +410,8 @@ class _Link:
 
     def _lost(self) -> None:
         now = self.state
+        if now.connected:
+            self._fleet.failed((), 1)  # what it knew may have died with it
         self.state = WorkerState(now.id, now.pid, now.revision, now.hash, connected=False, last_seen=now.last_seen)
 
 

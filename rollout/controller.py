@@ -323,7 +323,7 @@ class Controller:
         known = self._tracks.get(run.route)
         if not (found or dropped) or known is None:
             return
-        if known.goes_on(facts.share, facts.revision, settled=facts.confirmed):
+        if known.goes_on(facts.share, facts.revision):
             before = self._heard.get(run.route, NOTHING)
             heard = hear(before, found, known.share, known.revision, self._firsts, turn.at)
             self._heard[run.route] = replace(heard, dropped=heard.dropped + dropped)

@@ -84,9 +84,13 @@ class Track:
     books: tuple[Books, Books] = OPENED
     """Of legacy's and of new's failures, since the share came into force."""
 
-    def goes_on(self, share: int, revision: int, *, settled: bool) -> bool:
-        """Is what has come in since the last reading evidence?"""
-        return settled and self.sound and (share, revision) == (self.share, self.revision)
+    def goes_on(self, share: int, revision: int) -> bool:
+        """Is what has come in since the last reading evidence?
+
+        What every worker has confirmed once it has while nothing is changed, though it die or this process with it: a
+        restart must not make anybody forget what was counted meanwhile.
+        """
+        return self.sound and (share, revision) == (self.share, self.revision)
 
     def harm_since(self, moment: float) -> float:
         """Failed requests of the new side beyond those that legacy would have had as well."""
@@ -108,14 +112,14 @@ def track(
     span: float,
     heard: Heard = NOTHING,
 ) -> tuple[Track, Evidence | None]:
-    """The next reading.  `settled`: every worker has the share; `hurry`: what is gathered is wanted now.
+    """The next reading.  `settled`: every worker has confirmed the share; `hurry`: what is gathered is wanted now.
 
     `span` is the budget's time: failed requests are remembered for so long.  `heard` is what was told of failures since
     the track was another one: while it stays the same one, nothing of it was used.
     """
     if before is None:
         return Track(at, counted, share, revision, sound=settled, books=opened(at)), None
-    if not before.goes_on(share, revision, settled=settled):
+    if not before.goes_on(share, revision):
         again = replace(before, at=at, counted=counted, share=share, revision=revision, sound=settled)
         return replace(again, books=opened(at)), None
     legacy = difference(before.counted.legacy, counted.legacy, limits)

@@ -35,6 +35,8 @@ from router.core.clients import Firsts
 
 GRACE: Final = 6.0
 """Seconds that a counted failure waits for its name; a worker that is silent for five is not connected any more."""
+NEAR: Final = 0.25
+"""Seconds within which failures wait together."""
 LENIENT: Final = 30.0
 """Seconds after a change or a full list in which failures without a name are excused."""
 
@@ -95,20 +97,25 @@ class Heard:
 NOTHING: Final = Heard()
 
 
+class Waiting(NamedTuple):
+    """Failures that are counted and not named yet."""
+
+    since: float
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """Where the books of one side stand."""
 
-    waiting: int = 0
-    """Failures that are counted and not named; below zero: named, and not counted as failures yet."""
+    waiting: tuple[Waiting, ...] = ()
+    """Oldest first."""
+    ahead: int = 0
+    """Failures that are named, and not counted as such yet."""
     debt: int = 0
     """Trials that were given out before their requests were counted."""
-    since: float = 0.0
-    """From when on some are waiting ..."""
-    least: int = 0
-    """... and the fewest since: so many have waited all the time."""
     lenient: float = 0.0
-    """Until when there is an innocent reason."""
+    """Until when there is an innocent reason for having no name."""
 
 
 OPENED: Final = (Books(), Books())
@@ -157,18 +164,39 @@ def opened(at: float) -> tuple[Books, Books]:
 def entered(books: Books, counts: Counts, named: Named, *, dropped: int, at: float) -> tuple[Books, Counts]:
     """What is evidence of one side's difference of counters, in which every failure is an error yet."""
     lenient = max(books.lenient, at + LENIENT) if dropped else books.lenient
-    waiting = books.waiting + counts.errors.count - named.count
-    since, least = (books.since, min(books.least, waiting)) if books.waiting > 0 else (at, waiting)
-    ripe = least if waiting > 0 and at - since >= GRACE else 0
-    excused = ripe if since <= lenient else 0
-    if ripe:
-        waiting -= ripe
-        since, least = at, waiting
-    errors = named.errors + Tally(ripe - excused)
+    names = books.ahead + named.count
+    waiting, names = _named(_added(books.waiting, counts.errors.count, at), names)
+    ripe = [each for each in waiting if at - each.since >= GRACE]
+    waiting = waiting[len(ripe) :]
+    excused = sum(each.number for each in ripe if each.since <= lenient)
+    errors = named.errors + Tally(sum(each.number for each in ripe) - excused)
     wanted = counts.requests - (named.count - named.errors.count) - excused - books.debt
-    wanted -= max(0, waiting) - max(0, books.waiting)
+    wanted -= _sum(waiting) - _sum(books.waiting)
     trials = max(wanted, errors.count)
-    return Books(waiting, trials - wanted, since, max(0, least), lenient), replace(counts, trials=trials, errors=errors)
+    return Books(waiting, names, trials - wanted, lenient), replace(counts, trials=trials, errors=errors)
+
+
+def _added(waiting: tuple[Waiting, ...], count: int, at: float) -> tuple[Waiting, ...]:
+    """With so many more; a few of nearly the same time wait as one."""
+    if not count:
+        return waiting
+    if waiting and at - waiting[-1].since < NEAR:
+        last = waiting[-1]
+        return (*waiting[:-1], Waiting(last.since, last.number + count))
+    return (*waiting, Waiting(at, count))
+
+
+def _named(waiting: tuple[Waiting, ...], names: int) -> tuple[tuple[Waiting, ...], int]:
+    """Those that have no name yet, and the names that are left: the oldest are named first."""
+    for number, each in enumerate(waiting):
+        if names < each.number:
+            return (Waiting(each.since, each.number - names), *waiting[number + 1 :]), 0
+        names -= each.number
+    return (), names
+
+
+def _sum(waiting: tuple[Waiting, ...]) -> int:
+    return sum(each.number for each in waiting)
 
 
 def pending(every: Iterable[Heard]) -> set[int]:

@@ -48,18 +48,23 @@ def test_quiet_readings_are_gathered() -> None:
     assert None is then(BEGUN, read(100, 5, 1000, 7), AT + QUIET)[1]
 
 
-@pytest.mark.parametrize("change", [{"settled": False}, {"share": 50_000}, {"revision": 4}])
+@pytest.mark.parametrize("change", [{"share": 50_000}, {"revision": 4}])
 def test_what_was_counted_while_a_change_was_under_way_is_no_evidence(change: dict[str, Any]) -> None:
-    """Nobody knows which share a request was routed by; counting begins anew with the next sound reading."""
-    unsound, row = then(BEGUN, read(200, 50, 2000, 7), AT + 1, **change)
+    """Nobody knows which share a request was routed by; counting begins anew when every worker has confirmed it."""
+    unsound, row = then(BEGUN, read(200, 50, 2000, 7), AT + 1, **change, settled=False)
     assert None is row
-    if "settled" in change:
-        unsound, row = then(unsound, read(300, 60, 3000, 7), AT + 2)
-        assert None is row
-    usual = {"share": unsound.share, "revision": unsound.revision}
-    _, row = then(unsound, read(310, 61, 3100, 7), AT + 3, **usual)
+    begun, row = then(unsound, read(300, 60, 3000, 7), AT + 2, **change)
+    assert None is row
+    _, row = then(begun, read(310, 61, 3100, 7), AT + 3, **change)
     assert row is not None
-    assert row.new.failures == (1 if "settled" in change else 11)
+    assert (10, 1) == (row.new.requests, row.new.failures)
+
+
+def test_what_was_counted_while_somebody_was_away_is_evidence() -> None:
+    """A worker that dies, or a control that has just started, has changed nothing that was confirmed before."""
+    _, row = then(BEGUN, read(200, 50, 2000, 7), AT + 600, settled=False)
+    assert row is not None
+    assert (100, 45) == (row.new.requests, row.new.failures)
 
 
 def test_a_counter_that_ran_backwards_is_no_evidence() -> None:
@@ -97,13 +102,12 @@ def test_slow_is_what_lies_beyond_legacys_frozen_quantiles() -> None:
 numbers = st.integers(0, 50)
 
 
-@given(st.lists(st.tuples(numbers, numbers, numbers, numbers, st.floats(0.1, 10.0), st.booleans()), max_size=40))
-def test_nothing_is_counted_twice(readings: list[tuple[int, int, int, int, float, bool]]) -> None:
+@given(st.lists(st.tuples(numbers, numbers, numbers, numbers, st.floats(0.1, 10.0), st.integers(3, 4)), max_size=40))
+def test_nothing_is_counted_twice(readings: list[tuple[int, int, int, int, float, int]]) -> None:
     """The rows' sums are never more than the counters', and all of it while nothing changes."""
-    sums, at, rows = read(), AT, []
+    sums, at, rows, revision = read(), AT, [], 3
     known, _ = then(None, sums, at)
-    settled_always = True
-    for new, failed, legacy, legacy_failed, seconds, settled in readings:
+    for new, failed, legacy, legacy_failed, seconds, revision in readings:
         at += seconds
         old, far = sums.legacy, sums.new
         sums = read(
@@ -112,15 +116,14 @@ def test_nothing_is_counted_twice(readings: list[tuple[int, int, int, int, float
             old.requests + legacy + legacy_failed,
             old.failures + legacy_failed,
         )
-        settled_always = settled_always and settled
-        known, row = then(known, sums, at, settled=settled)
+        known, row = then(known, sums, at, revision=revision)
         rows += [row] if row else []
-    known, row = then(known, sums, at + QUIET)
+    known, row = then(known, sums, at + QUIET, revision=revision)
     rows += [row] if row else []
     counted = sum(row.new.requests for row in rows), sum(row.new.failures for row in rows)
     whole = (sums.new.requests, sums.new.failures)
     assert counted[0] <= whole[0] and counted[1] <= whole[1]
-    if settled_always:
+    if all(each == 3 for *_, each in readings):
         assert whole == counted
 
 
