@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from control.terminal import Json, Style, more, percent, plain, table
+from control.terminal import Json, Style, more, percent, plain, span, table
 
 SHOWN: Final = 20
 """What is stuck; `--json` has all."""
@@ -23,7 +23,7 @@ _WORDS: Final = {
 def progress(found: Json, style: Style) -> Iterator[str]:
     """The whole first, then the stages, the groups, and what waits for a person."""
     everything = found["all"]
-    yield style.bold(_headline(everything))
+    yield style.bold(_headline(everything, found["window"]))
     yield from _stages(found, style)
     yield "  " + _forecast(everything)
     yield ""
@@ -32,8 +32,9 @@ def progress(found: Json, style: Style) -> Iterator[str]:
     yield from _stuck(found, style)
 
 
-def _headline(whole: Json) -> str:
-    traffic = f"; {percent(whole['traffic'])} of the traffic is new" if whole["traffic"] is not None else ""
+def _headline(whole: Json, window: float) -> str:
+    lately = f"of what came in the last {span(window)} needed no legacy"
+    traffic = f"; {percent(whole['traffic'])} {lately}" if whole["traffic"] is not None else ""
     done = f" ({percent(whole['percent'])})" if whole["total"] else ""
     return f"{whole['finished']} of {whole['total']} APIs are finished{done}{traffic}"
 

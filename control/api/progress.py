@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any, Final
@@ -32,6 +33,7 @@ MOST_DAYS: Final = 1830
 PAGE: Final = 50
 _FORMULA: Final = tuple("=+-@\t\r")
 """What a spreadsheet would compute instead of showing it."""
+_TIMES: Final = frozenset({"at", "since", "moved"})
 _ROUTE_COLUMNS: Final = ("name", "group", "owner", "stage", "since", "moved", "share", "wish", "requests", "new")
 _POINT_COLUMNS: Final = ("at", *(stage.value for stage in STAGES), "total", "finished", "share", "requests", "traffic")
 
@@ -260,12 +262,14 @@ def _csv(named: Sequence[str], rows: Iterable[Json]) -> str:
     text = StringIO()
     writer = csv.writer(text)
     writer.writerow(named)
-    writer.writerows([_cell(row[name]) for name in named] for row in rows)
+    writer.writerows([_cell(name, row[name]) for name in named] for row in rows)
     return text.getvalue()
 
 
-def _cell(value: object) -> object:
-    """A name that begins like a formula stays a name."""
+def _cell(column: str, value: Any) -> object:
+    """Times as spreadsheets read them; a name that begins like a formula stays a name."""
+    if column in _TIMES:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(value))
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

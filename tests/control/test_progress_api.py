@@ -160,7 +160,12 @@ async def test_a_table_has_a_line_for_each_route_or_point(client: Client) -> Non
 
 def test_a_name_is_never_a_formula() -> None:
     """What a spreadsheet would compute gets an apostrophe; numbers stay numbers."""
-    assert ["'=1+1", "'@x", "GET /", -5] == [_cell(value) for value in ("=1+1", "@x", "GET /", -5)]
+    assert ["'=1+1", "'@x", "GET /", -5] == [_cell("name", value) for value in ("=1+1", "@x", "GET /", -5)]
+
+
+def test_times_in_a_table_are_times() -> None:
+    """As spreadsheets read them, in UTC."""
+    assert "2023-11-14T22:13:20Z" == _cell("since", 1_700_000_000.0)
 
 
 @pytest.mark.parametrize(
