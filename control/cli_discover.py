@@ -18,7 +18,7 @@ from typing import Any, Final, Self, TextIO
 
 from control import cli_files
 from control.cli_client import Admin, CannotAskError
-from control.cli_values import DONE, FAILED
+from control.cli_values import DONE, FAILED, USAGE
 from discovery import documents, logs
 from discovery.core import inventory, merge
 from discovery.core.draft import Wanted, comment, doubt, drafted, unlisted
@@ -51,6 +51,9 @@ class _Found:
 
 def discover(args: argparse.Namespace, admin: Admin | None = None) -> int:
     """The exit code.  `admin` is who knows the live traffic."""
+    if args.patch and not args.merge:
+        print("strangler discover: --patch belongs to --merge", file=sys.stderr)
+        return USAGE
     try:
         found = _found(args, admin)
         return _merge(args, found) if args.merge else _draft(args, found)
