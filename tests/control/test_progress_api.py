@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import AsyncIterator
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from control.api.app import make_app
 from control.api.context import Context
+from control.api.endpoints import ENDPOINTS
 from control.api.progress import _cell
 from control.badge import badge
 from control.metrics import Metrics
@@ -234,3 +236,14 @@ async def test_series_have_both_sides_in_steps(client: Client) -> None:
     assert (product, {}) == (whole["all"], whole["routes"])
     idle = (await get(client, "/api/v1/series?name=PUT%20/v1/carts/%7BcartId%7D"))["routes"]["PUT /v1/carts/{cartId}"]
     assert ([0.0], [None]) == (idle["new"]["rate"], idle["new"]["p50"])
+
+
+def test_the_guide_speaks_of_what_there_is() -> None:
+    """Every path and parameter in docs/progress.md is declared."""
+    text = (Path(__file__).parents[2] / "docs" / "progress.md").read_text()
+    declared = {endpoint.path: {each.name for each in endpoint.query} for endpoint in ENDPOINTS}
+    asked = re.findall(r"`GET (/api/v1/[^`?]+)\??([^`]*)`", text)
+    assert len(asked) >= 7
+    for path, query in asked:
+        assert path in declared
+        assert {part.partition("=")[0] for part in query.split("&") if part} <= declared[path]
