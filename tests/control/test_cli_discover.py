@@ -236,7 +236,8 @@ def test_a_missing_file_and_a_document_of_another_kind_are_named(run: Any) -> No
     "words",
     [
         [], ["openapi"], ["access-log"], ["access-log", "a", "--format", "morse"], ["access-log", "a", "--legacy", "x"],
-        ["access-log", "a", "--host", "a b"], ["access-log", "a", "--merge", "r", "--output", "o"], ["access-log", "a", "--patch"], ["xml", "a"],
+        ["access-log", "a", "--host", "a b"], ["access-log", "a", "--merge", "r", "--output", "o"],
+        ["access-log", "a", "--patch"], ["xml", "a"],
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_two(words: list[str], run: Any) -> None:
