@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from rollout.core import brake as brakes
+from rollout.acting import Acting
 from rollout.core.advance import advance, begin, objection
-from rollout.core.brake import Brake
 from rollout.core.counted import Counted, Track, limits_of, track
 from rollout.core.evidence import Batch, Evidence, Step
 from rollout.core.failures import NOTHING, Failed, Failure, Heard, hear, pending
@@ -29,16 +28,13 @@ from rollout.core.judge import State, current, judge
 from rollout.core.keeping import decode, encode, state_from, state_json
 from rollout.core.records import BadRecord, batch_from, batch_json, clients_from, firsts_from, firsts_json
 from rollout.core.run import (
-    Act,
     Advance,
     Asked,
-    Command,
     Event,
     Facts,
     Judged,
     Look,
     Notice,
-    Refused,
     Run,
     Told,
 )
@@ -60,10 +56,12 @@ IDLE: Final = 30.0
 """Seconds after which the judgement hears that time has passed, when nothing else has happened."""
 KEPT_EVERY: Final = 300.0
 """Seconds between two records of the judgement's state; what came since is judged anew from the log."""
-SLICE: Final = 100
+REST: Final = 2.0
+"""Of what a turn has taken, the loop rests at least so many times: thousands of runs must not take all of control."""
+SLICE: Final = 50
 """Runs looked at in one turn of the event loop."""
-WITHHELD: Final = 60.0
-"""Seconds before a withheld rollback is tried again."""
+INLINE: Final = 20
+"""Rows of evidence that are judged without a thread."""
 PAGE: Final = 1000
 BATCH: Final = "batch"
 """The kind of the log's lines that hold evidence."""
@@ -101,6 +99,8 @@ class _Turn:
     clients: list[int] = field(default_factory=list)
     """Those whose errors are in the rows."""
     notices: list[Notice] = field(default_factory=list)
+    harm: dict[tuple[str, float], float] = field(default_factory=dict)
+    """What rollouts have cost, by upstream and the time that a budget speaks of."""
 
 
 class Controller:
@@ -133,16 +133,13 @@ class Controller:
         """Of all workers."""
         self._heard: dict[str, Heard] = {}
         """By route, failures that are in no row yet."""
-        self._brake = Brake()
         self._record = Record(journal, self._run_text)
         self._turns = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._acting = Acting(platform, self._record, tell, self._wake.set)
         self._steps: list[Step] = []
         self._ended: list[str] = []
         """What the judgement has yet to hear."""
-        self._answers: list[tuple[str, Event]] = []
-        self._acting: dict[str, asyncio.Task[None]] = {}
-        """By route; one command of a route at a time.  The freeze has the empty name."""
         self._fresh = True
         """No run has heard a verdict yet."""
         self._seen = 0.0
@@ -150,8 +147,8 @@ class Controller:
         self._kept = 0.0
         self._keeping: asyncio.Task[None] | None = None
         self._trouble = ""
-        self._broken: BaseException | None = None
-        """A mistake of ours while an order was given: it ends the loop."""
+        self._texts: dict[str, tuple[Run, str]] = {}
+        """Runs as they were written last."""
 
     # -- life ---------------------------------------------------------------------------------------
 
@@ -164,13 +161,10 @@ class Controller:
                 self.runs[route] = decode(Run, found["run"])
                 if found["track"] is not None:
                     self._tracks[route] = decode(Track, found["track"])
-            self._brake = decode(Brake, json.loads(kept.keep.get("brake", "{}")))
+            self._acting.take_up(self.runs, kept.keep.get("brake"))
             await self._take_up(json.loads(kept.keep.get("judged", "{}")))
         except (BadRecord, ValueError, KeyError, TypeError) as error:
             raise JournalError(f"the journal of rollouts cannot be understood: {error}") from error
-        for route, run in self.runs.items():
-            if run.pending is not None and (done := self._platform.done(run.pending)) is not None:
-                self._answers.append((route, done))
 
     async def _take_up(self, kept: Mapping[str, Any]) -> None:
         """The judgement as it was kept, and what came after; whose errors have counted with it."""
@@ -193,9 +187,11 @@ class Controller:
         """Until it is cancelled.  Orders that are under way then are finished."""
         try:
             while True:
+                began = self._clock.elapsed()
                 await self.turn()
+                took = self._clock.elapsed() - began
                 try:
-                    await asyncio.wait_for(self._wake.wait(), PERIOD)
+                    await asyncio.wait_for(self._wake.wait(), max(PERIOD, took * REST))
                 except TimeoutError:
                     pass
                 self._wake.clear()
@@ -204,9 +200,9 @@ class Controller:
 
     async def finish(self) -> None:
         """Waits for the orders that are under way, and records what came of them."""
-        under_way = [*self._acting.values(), *([self._keeping] if self._keeping else [])]
-        if under_way:
-            await asyncio.wait(under_way)
+        await self._acting.finish()
+        if self._keeping is not None:
+            await asyncio.wait([self._keeping])
         await self._record.close(CLOSING)
 
     # -- what people ask ----------------------------------------------------------------------------
@@ -262,19 +258,13 @@ class Controller:
     async def turn(self) -> None:
         """One reading, and all that follows from it."""
         async with self._turns:
-            if self._broken is not None:
-                raise self._broken
             turn = _Turn(self._clock.now())
-            for route, event in self._answered():
+            for route, event in self._acting.answers():
                 self._advance(route, event, turn)
             await self._look(turn)
-            self._judge(turn)
+            await self._judge(turn)
             await self._write(turn)
-            self._act(turn)
-
-    def _answered(self) -> list[tuple[str, Event]]:
-        answers, self._answers = self._answers, []
-        return answers
+            self._acting.act(self.runs, turn.at)
 
     def _advance(self, route: str, event: Event, turn: _Turn) -> None:
         self._follow(route, advance(self.runs[route], event, turn.at), turn)
@@ -311,7 +301,7 @@ class Controller:
             known = self._tracks.get(run.route)
             facts = replace(
                 facts,
-                harm=self._harm(run, turn.at),
+                harm=self._harm(run, turn),
                 seen=self._seen or turn.at,
                 sample=known.sample if known else 0,
                 armed=self.armed,
@@ -351,28 +341,39 @@ class Controller:
         if row is not None:
             turn.rows.append(row)
 
-    def _harm(self, run: Run, at: float) -> float:
+    def _harm(self, run: Run, turn: _Turn) -> float:
         """What all runs to the same upstream have cost within the budget's time."""
-        since = at - run.plan.budget.per
-        routes = [other.route for other in self.runs.values() if other.upstream == run.upstream]
-        return sum(self._tracks[route].harm_since(since) for route in routes if route in self._tracks)
+        name = (run.upstream, run.plan.budget.per)
+        if name not in turn.harm:
+            routes = (other.route for other in self.runs.values() if other.upstream == run.upstream)
+            tracks = (self._tracks[route] for route in routes if route in self._tracks)
+            turn.harm[name] = sum(known.harm_since(turn.at - name[1]) for known in tracks)
+        return turn.harm[name]
 
     # -- judging ------------------------------------------------------------------------------------
 
-    def _judge(self, turn: _Turn) -> None:
+    async def _judge(self, turn: _Turn) -> None:
         if not (turn.rows or self._steps or self._ended) and turn.at - self._told < IDLE:
             return
         self._told = turn.at
         batch = Batch(turn.at, tuple(self._steps), tuple(turn.rows), tuple(self._ended))
         self._steps, self._ended = [], []
-        self._record.add(Line(turn.at, BATCH, "", json.dumps(batch_json(batch, turn.clients))))
-        self.judged, verdicts = judge(self.judged, batch, self.settings)
+        if len(turn.rows) <= INLINE:
+            text, (self.judged, verdicts) = self._judged(batch, turn.clients)
+        else:  # in a thread, so that a rollback by a person need not wait for it
+            text, (self.judged, verdicts) = await asyncio.to_thread(self._judged, batch, turn.clients)
+        self._record.add(Line(turn.at, BATCH, "", text))
         tripped = {verdict.scope.name: verdict for verdict in verdicts if verdict.kind is Kind.BREAKER}
-        for route in self._concerned(verdicts):
+        for number, route in enumerate(self._concerned(verdicts)):
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
             run = self.runs.get(route)
             if run is not None and not run.over and (verdict := current(self.judged, route, self.settings)) is not None:
                 heard = (verdict, tripped[route]) if route in tripped else (verdict,)
                 self._advance(route, Judged(heard), turn)
+
+    def _judged(self, batch: Batch, clients: Sequence[int]) -> tuple[str, tuple[State, tuple[Verdict, ...]]]:
+        return json.dumps(batch_json(batch, clients)), judge(self.judged, batch, self.settings)
 
     def _concerned(self, verdicts: Iterable[Verdict]) -> list[str]:
         """The routes about which something has changed: all of them after a start, and when it was said of more."""
@@ -410,52 +411,12 @@ class Controller:
         self._keeping = None
 
     def _run_text(self, route: str) -> str:
-        known = self._tracks.get(route)
-        return json.dumps({"run": encode(self.runs[route]), "track": None if known is None else encode(known)})
-
-    # -- acting -------------------------------------------------------------------------------------
-
-    def _act(self, turn: _Turn) -> None:
-        """What is wanted and may be done now is begun; the answers come with a later turn."""
-        busy = self._acting.keys() | {route for route, _ in self._answers}  # an answer that is there is heard first
-        for route, run in self.runs.items():
-            command = run.pending
-            if command is None or run.over or route in busy or turn.at < run.retry:
-                continue
-            if command.act is Act.WEIGHT and not self._record.has(route):
-                continue
-            if command.act is Act.ROLLBACK and not self._let_through(run, command, turn):
-                continue
-            self._begin(route, self._do(command))
-
-    def _let_through(self, run: Run, command: Command, turn: _Turn) -> bool:
-        before = self._brake
-        self._brake, free = brakes.let_through(before, brakes.what(run.verdict, run.route), turn.at)
-        if not free:
-            why = f"there were {brakes.MOST} automatic rollbacks within an hour; a person has to look at it"
-            self._answers.append((run.route, Refused(command.id, why, WITHHELD)))
-            if brakes.must_freeze(self._brake, turn.at):
-                self._brake = replace(self._brake, frozen=turn.at)
-                self._begin("", self._platform.freeze(f"{why}; {run.route} would have been the next"))
-                self._tell(Told.WITHHELD, route=run.route, run=run.number, why=why)
-        if self._brake != before:
-            self._record.keep("brake", json.dumps(encode(self._brake)))
-        return free
-
-    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=f"rollout.{name or 'freeze'}")
-        self._acting[name] = task
-        task.add_done_callback(lambda done: self._ended_acting(name, done))
-
-    def _ended_acting(self, name: str, task: asyncio.Task[None]) -> None:
-        del self._acting[name]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._broken = error
-        self._wake.set()
-
-    async def _do(self, command: Command) -> None:
-        answer = await self._platform.order(command)
-        self._answers.append((command.route, answer))  # to the list of that moment: a turn may have taken the other
+        """Most of the time only the counting has gone on."""
+        run, known = self.runs[route], self._tracks.get(route)
+        before = self._texts.get(route)
+        text = before[1] if before is not None and before[0] is run else json.dumps(encode(run))
+        self._texts[route] = (run, text)
+        return f'{{"run": {text}, "track": {json.dumps(None if known is None else encode(known))}}}'
 
 
 def _by_route(failures: Iterable[Failure]) -> Mapping[str, Sequence[Failure]]:

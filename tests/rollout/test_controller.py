@@ -223,9 +223,8 @@ class MortalWorld(World):
     def arm(self, steps: int) -> None:
         fate = Fate(steps)
         controller = self.make()
-        for port, name in (("_source", "counted"), ("_platform", "order")):
-            double = getattr(controller, port)
-            setattr(controller, port, Around(double, name, fate))
+        controller._source = Around(self.source, "counted", fate)  # type: ignore[assignment]
+        controller._acting._platform = Around(self.platform, "order", fate)  # type: ignore[assignment]
         record = controller._record
         record._journal = Around(self.journal, "commit", fate)  # type: ignore[assignment]
         controller._journal = Around(self.journal, "lines", fate)  # type: ignore[assignment]
@@ -251,8 +250,8 @@ class MortalWorld(World):
                 if not self.controller.runs:
                     await self.start()
                 await self.pass_time()
-                if self.controller._broken is not None:
-                    raise self.controller._broken
+                if self.controller._acting._broken is not None:
+                    raise self.controller._acting._broken
             except Killed:
                 await self._bury()
                 await self.again(steps())
@@ -262,7 +261,7 @@ class MortalWorld(World):
 
     async def _bury(self) -> None:
         self.killed += 1
-        tasks = [*self.controller._acting.values()]
+        tasks = [*self.controller._acting._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
