@@ -157,8 +157,7 @@ def _with_failure(target: Target, evidence: Evidence) -> Target:
 def _succeeded(target: Target, evidence: Evidence, health: Health, now: float) -> Moved:
     match target.status:
         case Status.UNKNOWN if evidence.source is Source.PROBE or target.good >= health.up:
-            slow = target.slow or not target.usable
-            return _moved(target, replace(target, status=Status.UP, since=now, slow=slow, why=""), now)
+            return _moved(target, replace(target, status=Status.UP, since=now, why=""), now)
         case Status.DOWN if target.good_probes >= health.up:
             return _back(target, now)
         case _:

@@ -219,3 +219,6 @@ async def test_a_worker_that_starts_later_hears_of_the_newest_observation(handle
         handle.fleet.observe(observed)
     await handle.start(1)
     await until_observed(handle, newest, 0, 1)
+    await handle.stop(1)
+    await handle.start(1)
+    await until_observed(handle, newest, 0, 1)

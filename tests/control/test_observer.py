@@ -233,6 +233,17 @@ def test_traffic_that_is_served_outweighs_a_prober_that_is_wrong() -> None:
     assert {KEY_ONE: 0} == stage.levels
 
 
+def test_what_was_served_since_the_last_look_counts_before_a_failed_probe_does() -> None:
+    """However seldom anybody looks."""
+    stage = Stage_().started()
+    stage.files.add(KEY_ONE, EndpointBlock.ANSWERS, 1)
+    stage.tick()
+    for _ in range(10):
+        stage.files.add(KEY_ONE, EndpointBlock.ANSWERS, 1)
+        stage.observer.heard(KEY_ONE, BAD)
+    assert {} == stage.levels
+
+
 # ------------------------------------------------------------------------------------------------- the table
 
 

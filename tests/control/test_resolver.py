@@ -178,9 +178,9 @@ async def name_server(records: Records, ttl: int = 30) -> AsyncIterator[tuple[Dn
 
 async def test_every_a_and_aaaa_record_is_found_with_the_time_to_live() -> None:
     """Sorted, so that a name server that turns them round changes nothing."""
-    records = {("c.example", "A"): ["127.0.0.3", "127.0.0.2"], ("c.example", "AAAA"): ["::1"]}
-    async with name_server(records, ttl=7) as (lookup, _):
-        assert Found(("127.0.0.2", "127.0.0.3", "::1"), 7.0) == await lookup("c.example")
+    four = [f"127.0.0.{number}" for number in range(9, 1, -1)]
+    async with name_server({("c.example", "A"): four, ("c.example", "AAAA"): ["::1"]}, ttl=7) as (lookup, _):
+        assert Found((*reversed(four), "::1"), 7.0) == await lookup("c.example")
 
 
 async def test_a_name_of_one_family_is_enough() -> None:

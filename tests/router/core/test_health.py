@@ -135,7 +135,8 @@ def test_a_prober_that_is_wrong_takes_nothing_out_that_serves() -> None:
 
 def test_a_target_that_says_itself_that_it_is_sick_is_believed() -> None:
     """503 at the probe's path is how a service asks for no more requests, while it still answers them well."""
-    assert Status.DOWN is fed(UP, *[SAYS_SICK, SERVED] * 3).status
+    assert Status.DOWN is fed(UP, *[SAYS_SICK, *[SERVED] * 10] * 3).status
+    assert Status.UP is fed(UP, *[SAYS_SICK, *[GOOD] * 5] * 3).status
 
 
 # ------------------------------------------------------------------------------------------------ coming back
@@ -199,6 +200,13 @@ def test_a_person_has_to_bring_back_what_is_resumed_by_hand() -> None:
     assert level(target, manual, 2000.0) == 0
     back = fed(resumed(target), GOOD, at=2000.0, health=manual)
     assert Status.UP is back.status
+
+
+def test_a_person_ends_every_hold_down() -> None:
+    """Also one that was doubled, and the time between two returns."""
+    target = down(1000.0, hold=300.0, returned=999.0)
+    assert Status.DOWN is fed(target, *[GOOD] * 5, at=1001.0).status
+    assert Status.UP is fed(resumed(target), *[GOOD] * 5, at=1001.0).status
 
 
 def test_what_a_person_brings_back_still_has_to_be_well() -> None:
