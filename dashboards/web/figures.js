@@ -5,6 +5,7 @@ import { changed, eachSample, now, state } from "./store.js";
 
 const MANY = 60; // names in one question
 const STEP = 10_000;
+const LONGEST = 6_000; // characters of a query
 
 // Rates of all routes, as long as somebody looks; returns what ends it.
 export function watchRates() {
@@ -87,11 +88,12 @@ export class InSight {
     this.soon = 0;
     const names = this.names.filter((each) => state.byName.has(each));
     if (!names.length || document.hidden) return;
+    if (this.known.size > 500) this.known.clear();
     try {
-      const query = names.map((each) => `name=${encoded(each)}`).join("&");
-      const found = await get(`/api/v1/series?points=${this.points}&${query}`);
-      if (this.known.size > 500) this.known.clear();
-      for (const [each, series] of Object.entries(found.routes)) this.known.set(each, plotted(series));
+      for (const query of queries(names)) {
+        const found = await get(`/api/v1/series?points=${this.points}${query}`);
+        for (const [each, series] of Object.entries(found.routes)) this.known.set(each, plotted(series));
+      }
       changed();
     } catch {
       // the next turn tries again
@@ -106,6 +108,17 @@ export class InSight {
     clearInterval(this.timer);
     clearTimeout(this.soon);
   }
+}
+
+// The names in as few questions as fit into the first line of a request.
+function queries(names) {
+  const found = [""];
+  for (const each of names) {
+    const part = `&name=${encoded(each)}`;
+    if (found.at(-1).length + part.length > LONGEST) found.push("");
+    found[found.length - 1] += part;
+  }
+  return found.filter(Boolean);
 }
 
 // Of one route (or everything), with times.

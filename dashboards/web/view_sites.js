@@ -2,7 +2,7 @@
 
 import { get, may, name as encoded, post } from "./api.js";
 import { h } from "./dom.js";
-import { ago, clock, count, percent, plural } from "./format.js";
+import { clock, count, percent, plural, span } from "./format.js";
 import { giveOrder, giveReason, resumeOrder } from "./orders.js";
 import { action, badge, missing, routeLink, section } from "./parts.js";
 import { changed, eachSample, now, state } from "./store.js";
@@ -140,7 +140,7 @@ function targets(found) {
 }
 
 function words(target) {
-  const said = [target.probed ? `since ${ago(target.since, now())}` : "not probed"];
+  const said = [target.probed ? `for ${span(now() - target.since)}` : "not probed"];
   if (target.level < 100) said.push(`takes ${percent(target.level)}`);
   if (target.why) said.push(target.why);
   if (target.held) said.push("waits for a person");

@@ -13,6 +13,7 @@ from yarl import URL
 
 from control.api.app import make_app
 from control.api.context import Context
+from control.api.endpoints import ENDPOINTS
 from control.api.page import FOLDER, files
 from control.metrics import Metrics
 from tests.control.stage import Stage
@@ -89,3 +90,12 @@ def test_every_module_is_fetched_ahead() -> None:
     index = files()["index.html"].data.decode()
     modules = {f"/web/{name}" for name in files() if name.endswith(".js")} - {"/web/login.js"}
     assert modules == set(re.findall(r"(?:src|href)=\"(/web/[^\"]+\.js)\"", index))
+
+
+def test_whatever_the_page_asks_is_declared() -> None:
+    """It has no way of its own: what it does, every program can do by the same address."""
+    known = [re.compile(re.sub(r"\\{[^}]*\\}", "[^?]+", re.escape(each.path)) + "$") for each in ENDPOINTS]
+    text = "\n".join(file.data.decode() for name, file in files().items() if name.endswith(".js"))
+    asked = {re.sub(r"\$\{[^}]*\}", "x", path).split("?")[0] for path in re.findall(r"[\"`](/api/v1/[^\"`]*)", text)}
+    assert 20 < len(asked)
+    assert [] == sorted(path for path in asked if not any(pattern.match(path) for pattern in known))

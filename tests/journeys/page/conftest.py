@@ -44,7 +44,7 @@ def open_page(browser: Browser) -> Iterator[Opener]:
         broken: list[str] = []
 
         def opener(router: Router, view: str = "board", **context: object) -> Page:
-            made = browser.new_context(viewport={"width": 1360, "height": 820}, **context)  # type: ignore[arg-type]
+            made = browser.new_context(**({"viewport": {"width": 1360, "height": 820}} | context))  # type: ignore[arg-type]
             stack.callback(made.close)
             page = made.new_page()
             page.set_default_timeout(DEADLINE * 1000)

@@ -67,6 +67,17 @@ def test_nothing_serious_stands_in_anybodys_way(router: Router, open_page: Opene
     assert {} == {view: trouble for view, trouble in found.items() if trouble}
 
 
+def test_a_small_screen_has_everything_in_reach(router: Router, open_page: Opener) -> None:
+    """On a telephone in the night: the way back is in sight, rows are there, and no view is wider than the screen."""
+    page = open_page(router, "routes", viewport={"width": 420, "height": 800})
+    expect(page.locator("#routes-0")).to_be_visible()
+    for view in VIEWS:
+        page.evaluate("where => { location.hash = where }", f"#/{view}")
+        shown(page, view)
+        expect(page.get_by_role("link", name="Roll back", exact=True)).to_be_in_viewport()
+        assert 420 >= page.evaluate("() => document.documentElement.scrollWidth"), view
+
+
 # -- speed -------------------------------------------------------------------------------------------------------------
 
 FRAMES = """async () => {
