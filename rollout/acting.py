@@ -16,7 +16,7 @@ from rollout.core import brake as brakes
 from rollout.core.brake import Brake
 from rollout.core.keeping import decode, encode
 from rollout.core.run import Act, Command, Event, Refused, Run, Told
-from rollout.ports import Platform
+from rollout.ports import Line, Platform
 from rollout.record import Record
 
 WITHHELD: Final = 60.0
@@ -84,7 +84,9 @@ class Acting:
             if brakes.must_freeze(self._brake, at):
                 self._brake = replace(self._brake, frozen=at)
                 self._begin(FREEZE, self._platform.freeze(f"{why}; {run.route} would have been the next"))
-                self._tell(Told.WITHHELD, route=run.route, run=run.number, why=why)
+                said = {"route": run.route, "run": run.number, "why": why}
+                self._record.add(Line(at, Told.WITHHELD, run.route, json.dumps(said)))
+                self._tell(Told.WITHHELD, **said)
         if self._brake != before:
             self._record.keep("brake", json.dumps(encode(self._brake)))
         return free

@@ -1,8 +1,8 @@
 """How many automatic rollbacks may there be?
 
 Whoever rolls back much within an hour has a broken platform, or is broken itself.  The `MOST` first ones within an hour
-are done at once.  Then everything is frozen, people are told, and each further one waits until the hour lets it through;
-a person's rollback is never counted and never waits.  A rollback of all routes to one upstream counts once.
+are done at once.  Then everything is frozen, people are told, and each further one waits until the hour lets it
+through; a person's rollback is never counted and never waits.  A rollback of all routes to one upstream counts once.
 """
 
 from __future__ import annotations
@@ -45,4 +45,4 @@ def let_through(brake: Brake, name: str, at: float) -> tuple[Brake, bool]:
 
 def must_freeze(brake: Brake, at: float) -> bool:
     """Has it not been done within the hour?"""
-    return brake.frozen <= at - HOUR
+    return not brake.frozen or brake.frozen <= at - HOUR
