@@ -377,3 +377,78 @@ async def test_what_is_under_way_at_places_is_known_when_every_worker_says_so(ro
         assert {"m http://a:1": (3, 1), "m http://b:1": (0, 2)} == await room.fleet.left_at_places(PATIENCE)
         assert await room.fleet.left_at_places(PATIENCE) is None
         assert await room.fleet.left_at_places(0.05) is None
+
+
+def failure(number: int) -> list[Any]:
+    return ["p", 1, 10_000, 3, number, f"r-{number}", 5.0]
+
+
+def lists(*answers: Line) -> Callable[[Line], Line | None]:
+    """A worker with these failures to tell."""
+    waiting = list(answers)
+
+    def answer(line: Line) -> Line | None:
+        if line["op"] == "failures":
+            return {"op": "failures", **(waiting.pop(0) if waiting else {"found": [], "dropped": 0, "more": False})}
+        return {"op": "pong"} if line["op"] == "ping" else None
+
+    return answer
+
+
+async def test_all_failures_of_a_full_list_are_told_and_each_once(room: Room) -> None:
+    """A worker has more than fits into one answer: it is asked until it has told everything."""
+    first = {"found": [failure(1), failure(2)], "dropped": 7, "more": True}
+    last = {"found": [failure(3)], "dropped": 0, "more": False}
+    async with Script(room.state / "workers" / "0.sock", lists(first, last)):
+        await until(lambda: room.fleet.states()[0].connected)
+        assert ([failure(1), failure(2), failure(3)], 7) == await room.fleet.failures(PATIENCE)
+        assert ([], 0) == await room.fleet.failures(PATIENCE)
+
+
+async def test_what_a_slow_worker_tells_late_is_not_lost(room: Room) -> None:
+    """It is waited for once; later calls return at once, ask it no more, and bring what it says when it does."""
+    slow = asyncio.Event()
+    async with Script(room.state / "workers" / "0.sock", lambda _: None) as script:
+        await until(lambda: room.fleet.states()[0].connected)
+        script.answer = lambda line: slow.set() if line["op"] == "failures" else None
+        assert ([], 0) == await room.fleet.failures(0.01)
+        await asyncio.wait_for(slow.wait(), PATIENCE)
+        began = asyncio.get_running_loop().time()
+        assert ([], 0) == await room.fleet.failures(PATIENCE)
+        assert asyncio.get_running_loop().time() < began + PATIENCE / 2
+        assert 1 == script.ops().count("failures")
+        script.answer = lambda _: {"op": "failures", "found": [failure(1)], "dropped": 0, "more": False}
+        await until(lambda: room.fleet._failures)
+        assert ([failure(1)], 0) == await room.fleet.failures(0.0)
+
+
+async def test_a_worker_that_always_has_more_fills_a_bounded_memory(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond that the workers keep theirs, and drop what is too much themselves."""
+    monkeypatch.setattr(channel, "MOST_FAILURES", 10)
+    endless = {"found": [failure(number) for number in range(4)], "dropped": 0, "more": True}
+    async with Script(room.state / "workers" / "0.sock", lists(*(endless for _ in range(100)))):
+        await until(lambda: room.fleet.states()[0].connected)
+        found, _ = await room.fleet.failures(PATIENCE)
+        assert 12 == len(found)
+
+
+async def test_with_a_worker_failures_may_have_died(room: Room, worker: SocketWorker) -> None:
+    """So some count as dropped; one that is not there is asked for none."""
+    await until(lambda: room.fleet.states()[0].connected)
+    assert ([], 0) == await room.fleet.failures(PATIENCE)
+    await worker.stop()
+    await until(lambda: not room.fleet.states()[0].connected)
+    assert ([], 1) == await room.fleet.failures(PATIENCE)
+    assert ([], 0) == await room.fleet.failures(PATIENCE)
+
+
+@pytest.mark.parametrize("found", [None, 5, {}])
+async def test_a_worker_that_tells_nonsense_of_failures_is_left(room: Room, found: Any) -> None:
+    """And connected to anew."""
+    answer = {"found": found, "dropped": 0, "more": False} if found != {} else {"more": True}
+    async with Script(room.state / "workers" / "0.sock", lists(answer)) as script:
+        await until(lambda: room.fleet.states()[0].connected)
+        await room.fleet.failures(0.01)
+        await until(lambda: script.connections > 1)

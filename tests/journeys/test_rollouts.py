@@ -79,6 +79,8 @@ class Shop:
 
     def __init__(self, router: Router, legacy: Side, new: Side) -> None:
         self.router, self.legacy, self.new = router, legacy, new
+        self.failed: list[str] = []
+        """Ids of the failed requests, as users have seen them."""
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._user, args=(number,)) for number in range(4)]
 
@@ -97,7 +99,10 @@ class Shop:
         while not self._stop.wait(0.001):
             number += 1
             connection.request("GET", "/a", headers={"X-User-Id": f"{user}-{number}"})
-            connection.getresponse().read()
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == 500:
+                self.failed.append(answer.headers["X-Request-Id"])
         connection.close()
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
@@ -207,6 +212,9 @@ def test_a_new_side_that_fails_half_of_its_requests_is_left_at_once(figure: Call
         assert len(here.new.failed) <= 15
         assert took < 2 + 3, "a busy machine gets three seconds more"
         assert "new" in verdict["sentence"] and "legacy" in verdict["sentence"]
+        (first, first_id), (last, last_id) = verdict["first"], verdict["last"]
+        assert {first_id, last_id} <= set(here.failed), "the users who saw it fail can look it up"
+        assert first <= last <= verdict["at"]
         asked = here.new.asked
         legacy = here.legacy.asked
         until(lambda: here.legacy.asked > legacy + 200)

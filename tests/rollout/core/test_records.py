@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.core.evidence import Batch, Counts, Epoch, Evidence, Mark, Shadowed, Step, Tally, Tolerance
-from rollout.core.records import BadRecord, batch_from, batch_json
+from rollout.core.records import BadRecord, batch_from, batch_json, clients_from, firsts_from, firsts_json
+from router.core.clients import Firsts
 
 BATCH = Batch(
     1.5,
@@ -105,3 +106,29 @@ def test_anything_at_all_is_a_batch_or_a_bad_record(place: tuple[Any, ...], valu
         assert isinstance(batch_from(document), Batch)
     except BadRecord:
         pass
+
+
+def test_whose_errors_a_line_has_is_read_as_it_was_written() -> None:
+    """It is no part of the batch, which says the same without them."""
+    batch = Batch(5.0)
+    document = json.loads(json.dumps(batch_json(batch, (1, 2**64 - 1))))
+    assert (batch, (1, 2**64 - 1)) == (batch_from(document), clients_from(document))
+    assert () == clients_from(batch_json(batch))
+
+
+def test_who_has_been_counted_is_kept() -> None:
+    """Both generations, but for those whose errors are in no line yet."""
+    firsts = Firsts()
+    for client, at in ((1, 0.0), (2, 4000.0), (3, 4000.0)):
+        firsts.admits(client, at, failed=True)
+    kept = firsts_from(json.loads(json.dumps(firsts_json(firsts, {3}))))
+    assert [False, False, True] == [kept.admits(client, 4001.0, failed=False) for client in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("clients", [5, ["a"], [-1], [2**64], [True], [1.5], {}])
+def test_what_is_no_number_of_a_client_is_refused(clients: Any) -> None:
+    """In a line as in what was kept."""
+    with pytest.raises(BadRecord, match="clients"):
+        clients_from({"clients": clients})
+    with pytest.raises(BadRecord, match="young"):
+        firsts_from({"until": 0.0, "young": clients})

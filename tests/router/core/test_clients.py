@@ -54,6 +54,20 @@ def test_a_flood_of_clients_costs_bounded_memory_and_forgets_the_oldest_first() 
     assert firsts.admits(5, 0.0, failed=True)
 
 
+@given(st.lists(st.tuples(st.integers(0, 20), st.floats(0, HOUR)), max_size=40), st.integers(0, 20))
+def test_a_memory_that_was_kept_goes_on_as_it_was(tries: list[tuple[int, float]], forgotten: int) -> None:
+    """But for those who shall not be in it."""
+    firsts, at = Firsts(), 1e9
+    for client, later in tries:
+        at += later / 4
+        firsts.admits(client, at, failed=True)
+    again = Firsts.restored(*firsts.kept({forgotten}))
+    assert len(again) <= len(firsts)
+    for client in range(21):
+        expected = client == forgotten or firsts.admits(client, at + 1, failed=False)
+        assert expected == again.admits(client, at + 1, failed=False)
+
+
 def test_numbers_of_clients_are_the_same_for_ever() -> None:
     """Every worker and every version agrees, so that counts can be compared across a restart."""
     assert 12_528_796_061_155_531_066 == ANA
