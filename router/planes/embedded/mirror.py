@@ -62,15 +62,8 @@ class Copy:
         self.entry = exchange.entry
         self.snapshot = exchange.snapshot
         self.request_id = exchange.request_id
-        self.method = request.method
-        self.target = request.target
-        self.first_line = request.first_line
-        self.host = request.host
-        self.asked = request.lines
-        """What the client said."""
-        self.lines = [*request.lines, *exchange.forwarding_lines()]
-        if not request.sized and request.method in _WITH_BODY:
-            self.lines.append(b"Content-Length: 0")
+        self.request = request
+        self._forwarding = exchange.forwarding_lines()
         self._site = ""
         self.body: list[bytes] = []
         self._size = 0
@@ -83,6 +76,15 @@ class Copy:
         self._theirs: list[Taken] | None = None
         self.over = False
         """Dropped or done: nothing is kept any more."""
+
+    @property
+    def lines(self) -> list[bytes]:
+        """What the user's upstream was told."""
+        request = self.request
+        lines = [*request.lines, *self._forwarding]
+        if not request.sized and request.method in _WITH_BODY:
+            lines.append(b"Content-Length: 0")
+        return lines
 
     @property
     def site(self) -> str:
@@ -161,6 +163,12 @@ class Copy:
         self._mirror.alive -= 1
 
 
+def _unfit(copy: Copy) -> Count | None:
+    """Looked at only here, when its user waits for an upstream and no longer for us."""
+    request = copy.request
+    return unfit(copy.shadow, request.target, request.lines, upgrade=bool(request.upgrade))
+
+
 def _crowded(pool: EndpointPool) -> bool:
     """Do users wait for this endpoint, and not just until a connection is made?"""
     return bool(pool.waiting) and not pool.connecting
@@ -187,9 +195,7 @@ class Mirror:
             return None
         if request.method.decode("latin-1") not in shadow.methods:
             return None
-        why = self._overloaded() or unfit(shadow, request.target, request.lines, upgrade=bool(request.upgrade))
-        if why is None and request.length > MAX_BODY:
-            why = Count.BODY
+        why = Count.BODY if request.length > MAX_BODY else self._overloaded()
         if why is not None:
             self._courier.count(exchange.entry.name, why)
             return None
@@ -230,6 +236,8 @@ class Mirror:
                 continue
             if copy.offered < late:
                 copy.drop(Count.LATE)
+            elif (why := _unfit(copy)) is not None:
+                copy.drop(why)
             elif self._running[copy.entry.name] >= OF_ONE_ROUTE:
                 copy.drop(Count.FULL)
             else:
@@ -271,7 +279,10 @@ class Mirror:
         """To the end of the last answer."""
         name = copy.entry.name
         try:
-            copy.answered(list(await asyncio.gather(*(self._ask(copy, who, pool) for who, pool in asked))))
+            if len(asked) == 1:
+                copy.answered([await self._ask(copy, *asked[0])])
+            else:
+                copy.answered(list(await asyncio.gather(*(self._ask(copy, who, pool) for who, pool in asked))))
         finally:
             self._running[name] -= 1
             if not self._running[name]:
@@ -281,11 +292,11 @@ class Mirror:
 
     async def _ask(self, copy: Copy, who: Who, pool: EndpointPool) -> Taken:
         lines = copied_lines(copy.lines, copy.shadow.credentials, copy.request_id)
-        if not copy.host:
+        if not copy.request.host:
             lines.append(b"Host: " + pool.endpoint.authority.encode())
-        request = b"\r\n".join((copy.first_line, *lines, b"", b"".join(copy.body)))
+        request = b"\r\n".join((copy.request.first_line, *lines, b"", b"".join(copy.body)))
         handling = copy.entry.handling
-        taker = AnswerTaker(who, copy.method, copy.snapshot.settings.limits, self._plane.memory)
+        taker = AnswerTaker(who, copy.request.method, copy.snapshot.settings.limits, self._plane.memory)
         place = pool.address, pool.endpoint.port
         whole = min(2 * handling.head_timeout, LONGEST)
         return await self._pools.ask(place, request, taker, handling.connect_timeout, whole)
@@ -296,6 +307,7 @@ class Mirror:
 
     def captured(self, copy: Copy, answers: tuple[Taken, ...]) -> None:
         """Everybody has answered."""
+        request = copy.request
         strip = copy.shadow.credentials is Credentials.STRIP
         self._courier.carry(
             Capture(
@@ -304,13 +316,13 @@ class Mirror:
                 share=copy.snapshot.shares[copy.entry.index],
                 at=time(),
                 request_id=copy.request_id.decode("latin-1"),
-                method=copy.method.decode("latin-1"),
-                host=copy.host.decode("latin-1"),
-                target=copy.target.decode("latin-1"),
+                method=request.method.decode("latin-1"),
+                host=request.host.decode("latin-1"),
+                target=request.target.decode("latin-1"),
                 served_by=copy.ours.who,
                 answers=answers,
-                headers=tuple(map(header, copy.asked)) if copy.shadow.samples else (),
-                stripped=strip and has_credentials(copy.asked),
+                headers=tuple(map(header, request.lines)) if copy.shadow.samples else (),
+                stripped=strip and has_credentials(request.lines),
                 skew=max(0.0, copy.launched - copy.offered),
             )
         )
