@@ -30,6 +30,8 @@ _WHY: Final = {
     "site-rollback": "the site that was drawn was rolled back",
     "pin": "the route was pinned to this side",
     "drain": "every site of the new side was drained",
+    "health": "the new side had no healthy room for its subject",
+    "breaker": "the route failed on the new side, and its breaker had pulled it to legacy",
 }
 
 
