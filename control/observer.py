@@ -22,7 +22,7 @@ from control.counters import CounterFiles
 from control.held import HeldFile
 from control.probes import Asked, Prober
 from control.resolver import Lookup, Resolver
-from router.core.addresses import forbidden_address
+from router.core.addresses import forbidden_address, is_address
 from router.core.attempt import Stage
 from router.core.health import (
     Counted,
@@ -70,6 +70,9 @@ class Place:
     probed: bool
     alone: bool
     """It is all there is behind its endpoint, so that what is counted there is its own."""
+    reachable: bool = True
+    """Is it known where to ask?  Not of a name that leads nowhere, or nowhere that may be asked."""
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +184,13 @@ class Observer:
             del self._targets[key]
             self._changes.pop(key, None)
             self._tallies.pop(key, None)
-        asked = (place for place in self._places.values() if place.probed)
-        self._prober.follow({place.key: Asked(place.endpoint, place.health, place.address) for place in asked})
+        self._prober.follow(
+            {
+                place.key: Asked(place.endpoint, place.health, place.address, place.anywhere)
+                for place in self._places.values()
+                if place.probed and place.reachable
+            }
+        )
         self._publish_changes()
 
     def _found(self) -> Iterator[Place]:
@@ -193,10 +201,22 @@ class Observer:
 
     def _at(self, upstream: Upstream, site: str, endpoint: Endpoint) -> Iterator[Place]:
         health, probed = upstream.health or Health(), upstream.health is not None
+        host = endpoint.host
         addresses = self._allowed(upstream, endpoint) or ("",)
+        reachable = bool(addresses[0]) or is_address(host) or self._resolver.as_written(host)
         for address in addresses:
-            key = target_key(upstream.name, endpoint, address)
-            yield Place(key, upstream.name, site, endpoint, address, health, probed, alone=len(addresses) == 1)
+            yield Place(
+                target_key(upstream.name, endpoint, address),
+                upstream.name,
+                site,
+                endpoint,
+                address,
+                health,
+                probed,
+                alone=len(addresses) == 1,
+                reachable=reachable,
+                anywhere=upstream.allow_link_local,
+            )
 
     def _allowed(self, upstream: Upstream, endpoint: Endpoint) -> tuple[str, ...]:
         """The addresses of a name, but for those that nobody may be sent to unless it is meant."""

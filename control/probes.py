@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -21,6 +22,7 @@ from typing import Final
 import aiohttp
 from yarl import URL  # aiohttp's own
 
+from router.core.addresses import forbidden_address, is_address
 from router.core.health import Evidence, Source
 from router.core.model import Endpoint, Health
 
@@ -42,10 +44,8 @@ class Asked:
     health: Health
     address: str = ""
     """Of a name; empty: as the endpoint is written."""
-
-    @property
-    def host(self) -> str:
-        return self.address or self.endpoint.host
+    anywhere: bool = False
+    """Addresses that are link-local or a cloud's metadata are meant."""
 
 
 GOOD: Final = Evidence(Source.PROBE, good=True)
@@ -114,7 +114,7 @@ class Prober:
         """One probe.  Never raises, and takes no longer than it may."""
         try:
             async with asyncio.timeout(asked.health.timeout):
-                return await (self._connect(asked) if asked.health.tcp else self._get(asked))
+                return await self._reached(asked)
         except TimeoutError:
             return bad(f"no answer within {asked.health.timeout:g} s")
         except aiohttp.ClientConnectorError as error:
@@ -122,15 +122,28 @@ class Prober:
         except (OSError, EOFError, aiohttp.ClientError, ValueError) as error:
             return bad(f"no answer: {_reason(error)}")
 
-    async def _connect(self, asked: Asked) -> Evidence:
-        _, writer = await asyncio.open_connection(asked.host, asked.endpoint.port)
+    async def _reached(self, asked: Asked) -> Evidence:
+        """What is met at the first address that takes a connection: `localhost` has two, and is one place."""
+        addresses = await _addresses(asked)
+        if not addresses:
+            return bad("its name leads nowhere that may be asked")
+        ask = self._connect if asked.health.tcp else self._get
+        for address in addresses[:-1]:
+            try:
+                return await ask(asked, address)
+            except OSError:
+                continue
+        return await ask(asked, addresses[-1])
+
+    async def _connect(self, asked: Asked, address: str) -> Evidence:
+        _, writer = await asyncio.open_connection(address, asked.endpoint.port)
         writer.transport.abort()
         return GOOD
 
-    async def _get(self, asked: Asked) -> Evidence:
+    async def _get(self, asked: Asked, address: str) -> Evidence:
         if self._session is None:
             raise RuntimeError("it does not run")
-        host = f"[{asked.host}]" if ":" in asked.host else asked.host
+        host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{asked.endpoint.port}{asked.health.path}"
         headers = {"Host": asked.endpoint.authority}
         as_written = URL(url, encoded=True)
@@ -146,6 +159,16 @@ class Prober:
             if not piece or asked.health.body.encode() in read:
                 break
         return read
+
+
+async def _addresses(asked: Asked) -> tuple[str, ...]:
+    """Where the target is; of a name, what the system says of it, but for what nobody may be sent to."""
+    if asked.address or is_address(asked.endpoint.host):
+        return (asked.address or asked.endpoint.host,)
+    loop, port = asyncio.get_running_loop(), asked.endpoint.port
+    found = await loop.getaddrinfo(asked.endpoint.host, port, type=socket.SOCK_STREAM)
+    addresses = dict.fromkeys(str(each[4][0]) for each in found)
+    return tuple(each for each in addresses if asked.anywhere or forbidden_address(each) is None)
 
 
 def judged(status: int, body: bytes, health: Health) -> Evidence:

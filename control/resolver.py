@@ -14,10 +14,10 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from router.core.addresses import is_address
 from router.events import EventName
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ class Resolver:
         """What the name led to last; empty: nothing is known, or it is connected to as it is written."""
         return self._known.get(name, ())
 
+    def as_written(self, name: str) -> bool:
+        """Is it connected to as it is written?"""
+        return self._known.get(name) == ()
+
     @property
     def settled(self) -> bool:
         """Has every name been answered, or failed, once?"""
@@ -78,7 +82,7 @@ class Resolver:
 
     def follow(self, names: Iterable[str]) -> None:
         """From now on these; what is gone is forgotten."""
-        self._wanted = frozenset(name for name in names if not _is_address(name))
+        self._wanted = frozenset(name for name in names if not is_address(name))
         for name in self._watching.keys() - self._wanted:
             self._watching.pop(name).cancel()
             self._known.pop(name, None)
@@ -122,17 +126,9 @@ class Resolver:
             self._tell(EventName.NAME_KNOWN, host=name, addresses=list(found.addresses))
         before = self._known.get(name)
         self._known[name] = found.addresses
-        if before != found.addresses and (before or found.addresses):
+        if before != found.addresses:
             self._changed()
         return found.ttl
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 # ------------------------------------------------------------------------------------------------------ DNS

@@ -2,6 +2,7 @@
 
     forbidden_address   of an address: why nothing is to be sent there unless somebody says that it is meant
     forbidden_host      the same of what is written as a host; what a name resolves to is not known here
+    is_address          is it an address at all, or a name
     is_own              is this place one on which the router itself listens?
 
 Whoever edits upstreams could otherwise read a cloud's metadata through the router, or make it talk to its own admin
@@ -53,6 +54,11 @@ def forbidden_host(host: str) -> str | None:
 def is_own(host: str, port: int, own: Iterable[Place]) -> bool:
     """Does the router itself listen there?  Of names only those of loopback are known."""
     return any(port == mine and _same_machine(host, listened) for listened, mine in own)
+
+
+def is_address(host: str) -> bool:
+    """Is it written as an address, and not as a name?"""
+    return _address(host) is not None
 
 
 def _same_machine(host: str, listened: str) -> bool:

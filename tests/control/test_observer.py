@@ -346,6 +346,21 @@ async def test_a_name_that_leads_to_the_metadata_of_a_cloud_leads_nowhere() -> N
             await until_addresses(stage, expected)
 
 
+async def test_a_name_is_probed_only_where_it_is_known_to_lead() -> None:
+    """Not one that cannot be looked up, nor one that leads nowhere that may be asked; what users meet there counts."""
+    for addresses, probed in (((), 1), (("10.0.0.1", "10.0.0.2"), 2), (("169.254.169.254",), 0), (None, 0)):
+        stage = Stage_()
+        if addresses is not None:
+            stage.names["catalog.example"] = addresses
+        stage.started(by_name())
+        assert {} == stage.observer._prober._wanted
+        async with resolving(stage):
+            async with asyncio.timeout(20):
+                while not stage.observer._resolver.settled:
+                    await asyncio.sleep(0.005)
+        assert probed == len(stage.observer._prober._wanted), addresses
+
+
 # ----------------------------------------------------------------------------------------------------- sites
 
 

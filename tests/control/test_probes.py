@@ -159,6 +159,42 @@ async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     assert "/up answered 302" == (await asked(saying(data), only)).why
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_a_name_of_this_machine_is_one_place_wherever_it_listens(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`localhost` has two addresses, of which one is enough."""
+
+    async def both(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(10, 1, 6, "", ("::1", 0)), (2, 1, 6, "", ("127.0.0.1", 0))]
+
+    async with server(saying(OK), host) as endpoint, running() as (prober, _):
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+        for health in (PATIENT, Health(tcp=True, timeout=20.0)):
+            assert GOOD == await prober.ask(Asked(Endpoint("localhost", endpoint.port), health))
+
+
+async def test_a_name_that_leads_to_the_metadata_of_a_cloud_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless that is meant."""
+    asked_there: list[str] = []
+
+    async def leads(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(2, 1, 6, "", ("169.254.169.254", 80))]
+
+    async with running() as (prober, _):
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", leads)
+
+        async def get(_: Asked, address: str) -> Evidence:
+            asked_there.append(address)
+            return GOOD
+
+        monkeypatch.setattr(prober, "_get", get)
+        met = await prober.ask(Asked(Endpoint("alias", 80), PATIENT))
+        assert (False, []) == (met.good, asked_there)
+        assert GOOD == await prober.ask(Asked(Endpoint("alias", 80), PATIENT, anywhere=True))
+    assert ["169.254.169.254"] == asked_there
+
+
 async def test_a_refused_connection_is_bad() -> None:
     """Nobody listens there."""
     async with server(saying(OK)) as endpoint:

@@ -217,8 +217,9 @@ async def test_names_of_the_hosts_file_are_connected_to_as_they_are_written(tmp_
         assert [] == server.asked
 
 
-async def test_a_name_server_that_is_not_there_is_no_answer() -> None:
+async def test_a_name_server_that_is_not_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says so within the patience for a lookup."""
+    monkeypatch.setattr("control.resolver.PATIENCE", 1.0)
     async with name_server({}) as (lookup, _):
         pass
     async with asyncio.timeout(20):
