@@ -35,8 +35,8 @@ FRESH: Final = 5.0
 LOOKED_BACK: Final = 91 * 86_400.0
 """Seconds of history that a forecast is drawn from, and a little more."""
 
-ALL: Final = None
-"""Stands for all groups together where a group is named."""
+ALL: Final[frozenset[str]] = frozenset()
+"""Stands for everything where groups are named."""
 
 Sums = Mapping[str, tuple[int, int]]
 """Requests answered ever by (legacy, new), by route name."""
@@ -86,8 +86,8 @@ class Progress:
         self._written: dict[str, Track] | None = None
         """The tracks as the memory has them; None: it has not been read yet."""
         self._trouble = ""
-        self._forecasts: Mapping[str | None, Forecast | NoForecast] = {}
-        """By group; `ALL` for everything."""
+        self._forecasts: Mapping[frozenset[str], Forecast | NoForecast] = {}
+        """By the groups that are meant together; `ALL` for everything."""
         self._forecast_at = 0.0
 
     # -- the present --------------------------------------------------------------------------------
@@ -105,8 +105,17 @@ class Progress:
         self._look = (state, look)
         return look
 
-    def forecast(self, group: str | None = ALL) -> Forecast | NoForecast:
-        return self._forecasts.get(group, TOO_YOUNG)
+    def forecast(self, groups: frozenset[str] = ALL) -> Forecast | NoForecast:
+        """Of everything, of one group, or of all groups of an owner."""
+        return self._forecasts.get(groups, TOO_YOUNG)
+
+    def owned(self) -> Mapping[str, frozenset[str]]:
+        """The groups of each owner; `""`: those that nobody owns, and what is in no group."""
+        owners: dict[str, set[str]] = {}
+        for group in self.look().groups:
+            known = self._live.table.groups.get(group)
+            owners.setdefault(known.owner if known else "", set()).add(group)
+        return {owner: frozenset(groups) for owner, groups in owners.items()}
 
     def _recent(self) -> tuple[Sums, float]:
         """Requests within the window, and how long that is so far."""
@@ -205,7 +214,8 @@ class Progress:
 
     async def _foresee(self, memory: Memory, now: float) -> None:
         points = await memory.days(now - LOOKED_BACK)
-        self._forecasts = await asyncio.to_thread(_forecasts, points, now)
+        wanted = {frozenset({group}) for group in self.look().groups} | set(self.owned().values())
+        self._forecasts = await asyncio.to_thread(_forecasts, points, wanted, now)
         self._forecast_at = now
 
 
@@ -219,17 +229,16 @@ def _difference(later: Sums, earlier: Sums) -> Sums:
     return found
 
 
-def _forecasts(points: Sequence[Point], now: float) -> Mapping[str | None, Forecast | NoForecast]:
-    """Of everything and of every group that there is now."""
-    if not points:
-        return {}
-    everything = [_mark_of(each.at, each.all) for each in points]
-    found: dict[str | None, Forecast | NoForecast] = {ALL: forecast(everything, now)}
-    for group in points[-1].groups:
-        marks = [_mark_of(each.at, each.groups[group]) for each in points if group in each.groups]
-        found[group] = forecast(marks, now)
+def _forecasts(
+    points: Sequence[Point], wanted: Collection[frozenset[str]], now: float
+) -> Mapping[frozenset[str], Forecast | NoForecast]:
+    """Of everything, and of what is wanted."""
+    found = {ALL: forecast([_mark_of(each.at, each.groups.values()) for each in points], now)}
+    for groups in wanted:
+        known = ((each.at, [each.groups[group] for group in groups if group in each.groups]) for each in points)
+        found[groups] = forecast([_mark_of(at, tallies) for at, tallies in known if tallies], now)
     return found
 
 
-def _mark_of(at: float, tally: Tally) -> Mark:
-    return Mark(at, tally.total, tally.finished)
+def _mark_of(at: float, tallies: Collection[Tally]) -> Mark:
+    return Mark(at, sum(each.total for each in tallies), sum(each.finished for each in tallies))

@@ -24,7 +24,7 @@ from control.api.problems import Problem, invalid
 from control.api.reads import answer, context
 from control.badge import badge
 from rollout.core.burnup import Forecast, NoForecast
-from rollout.core.progress import DAY, STAGES, Look, Passage, Standing, Stuck, Tally
+from rollout.core.progress import DAY, STAGES, Passage, Standing, Stuck, Tally
 from router.core.model import PPM, Group
 from router.ports import StoreError
 
@@ -47,7 +47,7 @@ async def progress(request: web.Request) -> web.Response:
     found = context(request)
     watch = found.progress
     look = watch.look()
-    owners = _owners(look)
+    owners = watch.owned()
     stuck = [_stuck_view(each, look.at) for each in look.stuck]
     return answer(
         {
@@ -59,10 +59,15 @@ async def progress(request: web.Request) -> web.Response:
             "groups": [
                 {"group": group, "owner": _owner(found.live.table.groups, group)}
                 | standing_view(tally)
-                | _forecast_view(watch.forecast(group))
+                | _forecast_view(watch.forecast(frozenset({group})))
                 for group, tally in look.groups.items()
             ],
-            "owners": [{"owner": owner} | standing_view(tally) for owner, tally in owners.items()],
+            "owners": [
+                {"owner": owner}
+                | standing_view(sum((look.groups[group] for group in groups), Tally()))
+                | _forecast_view(watch.forecast(groups))
+                for owner, groups in owners.items()
+            ],
             "stuck": stuck[:MOST],
             "more_stuck": max(0, len(stuck) - MOST),
         }
@@ -88,16 +93,6 @@ def standing_view(tally: Tally) -> Json:
 
 def _of(part: float, whole: float) -> float | None:
     return round(100 * part / whole, 2) if whole else None
-
-
-def _owners(look: Look) -> Mapping[str, Tally]:
-    """By owner; `""`: routes that nobody owns, and what is unlisted."""
-    owner_of = {each.route.group: each.owner for each in look.routes}
-    found: dict[str, Tally] = {}
-    for group, tally in look.groups.items():
-        owner = owner_of.get(group, "")
-        found[owner] = found.get(owner, Tally()) + tally
-    return found
 
 
 def _owner(groups: Mapping[str, Group], name: str) -> str:

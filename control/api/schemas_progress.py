@@ -49,7 +49,7 @@ PROGRESS: Final = answer(
         "stages": many(_STAGE),
         "all": answer(_STANDING | _FORECAST),
         "groups": many(answer({"group": TEXT, "owner": TEXT} | _STANDING | _FORECAST)),
-        "owners": many(answer({"owner": TEXT} | _STANDING)),
+        "owners": many(answer({"owner": TEXT} | _STANDING | _FORECAST)),
         "stuck": many(_STUCK),
         "more_stuck": COUNT,
     }

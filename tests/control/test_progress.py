@@ -203,10 +203,11 @@ async def test_forecasts_are_drawn_from_days(rig: Rig, memory: Memory) -> None:
     watch = watching(rig, memory)
     memory.add = _nothing  # type: ignore[method-assign]
     await watch.step()
-    found = watch.forecast("catalog")
+    found = watch.forecast(frozenset({"catalog"}))
     assert isinstance(found, Forecast)
     assert 3.0 == found.weekly
-    assert found == watch.forecast()
+    assert found == watch.forecast() == watch.forecast(watch.owned()["team-catalog"])
+    assert TOO_YOUNG == watch.forecast(watch.owned()[""])
 
 
 async def _nothing(point: Point) -> None:
