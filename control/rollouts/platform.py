@@ -15,7 +15,7 @@ from typing import Final
 from rollout.core.keeping import encode
 from rollout.core.run import ACTOR, Act, Command, Facts, Ordered, Refused, Run
 from router.core.model import PPM, Plan, Route, Table, Window
-from router.core.orders import Cause, Effective, Kind, Order, Reach, Scope
+from router.core.orders import Cause, Effective, Kind, Order, Reach, Scope, rules
 from router.core.plans import plan_named
 from router.core.units import write_percent
 from router.live import Change, Live, Refusal
@@ -130,7 +130,21 @@ class LivePlatform:
             answer = await self._live.weight(scope, command.share, reason=reason, actor=ACTOR)
         if isinstance(answer, Refusal):
             return Refused(command.id, answer.detail, AGAIN.get(answer.code, USUAL_AGAIN))
+        if command.act is Act.ROLLBACK:
+            await self._lower_beneath(command, answer)
         return _ordered(command, answer)
+
+    async def _lower_beneath(self, command: Command, rollback: Change) -> None:
+        """Our own weight must not hold again, unjudged, once a person has resumed the rollback."""
+        position = self._position(command.route)
+        ours = [order for order in self._live.orders if order.kind is Kind.WEIGHT]
+        if position is None or rollback.order is None or not ours:
+            return
+        route = self._live.table.routes[position]
+        newest = max((order for order in ours if rules(order, route)), key=lambda order: order.number, default=None)
+        if newest is not None and newest.actor == ACTOR and newest.share > command.share:
+            reason = f"{rollback.order.id} ended its rollout: this is what holds once that is resumed"
+            await self._live.weight(Scope(Reach.ROUTE, route.name), command.share, reason=reason, actor=ACTOR)
 
     def _moved_since(self, command: Command) -> bool:
         position = self._position(command.route)

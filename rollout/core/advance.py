@@ -178,7 +178,7 @@ def _standing(run: Run, verdicts: Sequence[Verdict]) -> Run:
 
 def _roll_back(run: Run, verdict: Verdict, at: float) -> Advance:
     """In every state; what else was to be done is not done any more."""
-    run = _command(run, Act.ROLLBACK, str(verdict))
+    run = _command(run, Act.ROLLBACK, str(verdict), min(run.base, run.now.share))
     run = replace(run, phase=Phase.ROLLING_BACK, since=at, verdict=verdict, standing=Standing.FAILED, waits=())
     return Advance(run, (_notice(Told.ROLLING_BACK, run, why=str(verdict), verdict=verdict_json(verdict)),))
 

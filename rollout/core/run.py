@@ -61,7 +61,7 @@ class Command:
     route: str
     reason: str
     share: int = 0
-    """In ppm, for a weight."""
+    """In ppm: the weight, or what shall hold once a person has resumed the rollback."""
     revision: int = 0
     """It is only meant while the route's share is the one of this revision; 0: in any case."""
 

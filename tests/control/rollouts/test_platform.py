@@ -95,6 +95,22 @@ async def test_a_rollback_passes_whatever_holds_rises_back(here: Here) -> None:
     assert "rollback" in here.facts().because
 
 
+async def test_what_is_resumed_after_a_rollback_is_the_share_before_the_rollout(here: Here) -> None:
+    """Not the step's, which nobody judges any more; a person's own weight is left alone."""
+    await here.weight(10)
+    command = Command("p#1.2", Act.ROLLBACK, "p", "errors [p#1.2]", 2 * PERCENT)
+    answer = await here.platform.order(command)
+    assert isinstance(answer, Ordered)
+    assert ("R", answer) == (answer.order[0], here.platform.done(command))
+    await here.live.resume(answer.order, reason="mended", actor="kim")
+    assert 2 * PERCENT == here.facts().share
+    await here.live.weight(Scope(Reach.ROUTE, "p"), 30 * PERCENT, reason="mine", actor="kim")
+    again = await here.platform.order(Command("p#1.3", Act.ROLLBACK, "p", "errors [p#1.3]", 0))
+    assert isinstance(again, Ordered)
+    await here.live.resume(again.order, reason="mended", actor="kim")
+    assert 30 * PERCENT == here.facts().share
+
+
 async def test_a_rise_that_somebody_has_overtaken_is_not_ordered(here: Here) -> None:
     """The share is not the one that it was decided upon."""
     before = here.facts().revision
