@@ -18,6 +18,8 @@ Json = dict[str, Any]
 
 FOLDER: Final = Path(__file__).parent / "grafana"
 SOURCE: Final = {"type": "prometheus", "uid": "${source}"}
+LABEL_VALUES: Final = 1
+"""What Grafana's editor of variables calls a query of that kind."""
 WIDTH: Final = 24
 """Columns of Grafana's grid."""
 TAG: Final = "strangler"
@@ -56,7 +58,17 @@ def _to_the_others() -> Json:
 
 
 def _source() -> Json:
-    return {"type": "datasource", "name": "source", "label": "Prometheus", "query": "prometheus"}
+    return {
+        "type": "datasource",
+        "name": "source",
+        "label": "Prometheus",
+        "query": "prometheus",
+        "refresh": 1,
+        "multi": False,
+        "includeAll": False,
+        "current": {},
+        "options": [],
+    }
 
 
 def _variable(variable: Variable) -> Json:
@@ -67,12 +79,13 @@ def _variable(variable: Variable) -> Json:
         "label": variable.name,
         "datasource": SOURCE,
         "definition": query,
-        "query": {"query": query, "refId": variable.name},
+        "query": {"qryType": LABEL_VALUES, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         "refresh": 2,
         "sort": 1,
         "multi": variable.several,
         "includeAll": variable.several,
-        **({"allValue": ".*", "current": {"text": "All", "value": "$__all"}} if variable.several else {}),
+        "options": [],
+        **({"allValue": ".*", "current": {"text": "All", "value": "$__all"}} if variable.several else {"current": {}}),
     }
 
 
