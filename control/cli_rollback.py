@@ -99,8 +99,6 @@ def _proved(args: argparse.Namespace, admin: Admin, found: Json) -> int:
     proof = _proof(admin, found["orders"])
     undo = [render.undo(order) for order in found["orders"]]
     lines = [*render.proof(found, proof, style()), *(f"undo: {command}" for command in undo)]
-    if len(undo) > 1:
-        lines.append(f"or all of it: strangler restore {found['revision'] - 1} --reason '...'")
     show(args, found | {"proof": proof, "undo": undo[0] if len(undo) == 1 else undo}, lines)
     return ending(found)
 

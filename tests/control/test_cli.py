@@ -328,7 +328,7 @@ async def test_last_takes_exactly_what_was_raised(stage: Stage, cli: Cli) -> Non
     assert said.code == 0
     assert ["product", "PUT /v1/carts/{cartId}"] == [order.scope.name for order in stage.live.orders]
     assert 3 == stage.live.revision, "it is one change"
-    assert "or all of it: strangler restore 2 --reason '...'" == said.out.splitlines()[-1]
+    assert "undo: strangler resume R-2 --reason '...'" == said.out.splitlines()[-1]
     assert [2, 1] == [said.out.count("undo: strangler resume R-"), said.out.count("\ntraffic\n")]
     again = await cli("rollback", "--last", "--reason", "odd")
     assert "what was raised is at 0 % again already: product, PUT" in again.err
