@@ -111,9 +111,11 @@ function drawn(line, x, y) {
   return d;
 }
 
+// The same down to the axis; what is not known at either end is left out.
 function filled(line, x, y) {
-  if (line.at.length < 2) return "";
-  return `${drawn(line, x, y)}L${x(line.at.at(-1)).toFixed(1)} ${y(0).toFixed(1)}L${x(line.at[0]).toFixed(1)} ${y(0).toFixed(1)}Z`;
+  const known = line.at.filter((_, index) => line.values[index] !== null && line.values[index] !== undefined);
+  if (known.length < 2) return "";
+  return `${drawn(line, x, y)}L${x(known.at(-1)).toFixed(1)} ${y(0).toFixed(1)}L${x(known[0]).toFixed(1)} ${y(0).toFixed(1)}Z`;
 }
 
 function latest(line) {

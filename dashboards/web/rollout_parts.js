@@ -17,6 +17,15 @@ const ASKS = {
   abort: "Abort",
 };
 
+const ABOUT = {
+  safe: "that new is no worse than is tolerated",
+  errors: "that new fails more than is tolerated",
+  latency: "that new is slower than is tolerated",
+  mismatches: "that the answers differ more than is tolerated",
+  sides: "that clients are not shared as ordered",
+  legacy: "that legacy fails",
+};
+
 // The part of a route's page.
 export function evidence(found, route, again) {
   if (found === undefined) return section("Evidence", missing("Asking …"));
@@ -103,7 +112,7 @@ function weighed(run) {
           h("span", { class: "n" }, `E ${odds(verdict.log_e)} of ${odds(verdict.log_threshold)}`),
         )
       : null,
-    h("p", {}, plain(verdict)),
+    h("p", {}, plain(verdict), known ? ` E weighs the evidence ${ABOUT[verdict.metric] || ""}: 1 is what chance gives, ${odds(verdict.log_threshold)} is enough.` : ""),
     verdict.sentence === run.held ? null : h("p", { class: "note" }, verdict.sentence),
   );
 }

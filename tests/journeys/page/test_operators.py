@@ -211,6 +211,16 @@ def test_a_site_is_taken_out_of_traffic_and_put_back(router: Router, open_page: 
     assert [] == ask(router, "GET", "/api/v1/orders")["orders"]
 
 
+def test_where_the_answers_of_both_sides_differ_stands_on_the_route(router: Router, open_page: Opener) -> None:
+    """By the place in the answer, the worst first: here new says a price in quotes."""
+    page = open_page(router, "route/product")
+    shadow = page.get_by_role("region", name="Shadow differences")
+    expect(shadow.get_by_text("$.price")).to_be_visible()
+    expect(shadow.get_by_text("critical")).to_be_visible()
+    shadow.locator("summary").first.click()
+    expect(shadow.get_by_text("number -> short string")).to_be_visible()
+
+
 def reason(page: Page, verb: str, text: str) -> None:
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill(text)
