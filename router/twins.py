@@ -36,6 +36,7 @@ MODULES: Final = (
     "router.planes.embedded.pools",
     "router.planes.embedded.recent",
     "router.planes.embedded.snapshot",
+    "router.planes.embedded.unlisted",
     "router.planes.embedded.upstream",
 )
 ROOT: Final = Path(__file__).resolve().parent.parent

@@ -74,6 +74,8 @@ class PretendWorker:
                 return self._hold(hold_of(message))
             case "failures":
                 return {"op": "failures", "found": [], "dropped": 0, "more": False}
+            case "unlisted":
+                return {"op": "unlisted", "found": [], "more": 0}
             case "recent":
                 return {"op": "recent", "id": message["id"], "found": []}
             case "health":

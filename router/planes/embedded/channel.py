@@ -40,6 +40,7 @@ _RECENT: Final = b'"op":"recent"'
 _HEALTH: Final = b'"op":"health"'
 _BREAKER: Final = b'"op":"breaker"'
 _FAILURES: Final = b'"op":"failures"'
+_UNLISTED: Final = b'"op":"unlisted"'
 _DISK_PATIENCE: Final = 0.5
 """Seconds that the answer to a hold waits for the disk; the hold is in force meanwhile."""
 
@@ -117,6 +118,10 @@ class Taker:
     def failures(self) -> dict[str, Any]:
         """First tries that have failed since somebody asked last."""
         return self._plane.failures.take()
+
+    def unlisted(self) -> dict[str, Any]:
+        """What was asked for that no route of the table in force takes."""
+        return self._plane.unlisted.view()
 
     async def watch(self) -> None:
         """Also holds what another worker was told while this one stood still.  Runs until it is cancelled.
@@ -254,6 +259,8 @@ class ChannelConnection(asyncio.Protocol):
             self._health(line)
         elif line.startswith(b"{" + _FAILURES):
             self.send({"op": "failures"} | self._taker.failures())
+        elif line.startswith(b"{" + _UNLISTED):
+            self.send({"op": "unlisted"} | self._taker.unlisted())
         elif _BREAKER in line:
             self._breaker(line)
         else:

@@ -951,6 +951,8 @@ class Exchange:
         if plane.access_log is not None:
             plane.access_log.put(self, took, broken=broken)
         request = self.request
+        if entry.unlisted and entry is plane.snapshot.unlisted:  # a newer table may have a route for it
+            plane.unlisted.put(request.method, request.target, self.status)
         pool = self._pool
         index = entry.index
         shares: list[Any] = self.snapshot.shares  # Any: what lies there is passed on as it is

@@ -21,6 +21,7 @@ from router.planes.embedded.failures import Failures
 from router.planes.embedded.heads import Memory
 from router.planes.embedded.pools import PoolStore
 from router.planes.embedded.recent import Recent
+from router.planes.embedded.unlisted import Unlisted
 from router.telemetry import DURATION_BOUNDS, EndpointBlock, RouteBlock, WorkerSlot
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Plane:
         self.memory = Memory()
         self.recent = Recent()
         self.failures = Failures()
+        self.unlisted = Unlisted()
         self.observed: Observed = UNOBSERVED
         """What control has seen of the endpoints; whole until it says otherwise."""
         self.pools = PoolStore(self)
@@ -85,6 +87,7 @@ class Plane:
         changed = not self.ready or snapshot.structure != self.snapshot.structure
         if changed:  # what is remembered of lines holds for these subjects and limits
             self.memory = Memory(snapshot.subject_names)
+            self.unlisted.clear()
             self._take_over_gauges(snapshot)
             if self.ready:
                 self._keep_breakers(snapshot)

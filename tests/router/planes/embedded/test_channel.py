@@ -300,6 +300,18 @@ def state_line(some: list[bytes], **more: Any) -> list[bytes]:
     return [encode(message) for message in changed]
 
 
+def test_what_no_route_takes_is_told_to_whoever_asks(stage: Stage) -> None:
+    """Also a second time: nothing is forgotten by telling it."""
+    sender = Sender(stage)
+    sender.answers()
+    stage.ask(target=b"/nowhere?secret=1")
+    stage.old.wire.say(OK)
+    stage.settle()
+    said = {"op": "unlisted", "found": [["GET", "/nowhere", 200, 1]], "more": 0}
+    question = encode({"op": "unlisted"})
+    assert [said, said] == sender.say(question, question)
+
+
 def test_a_hold_needs_no_control(stage: Stage) -> None:
     """One line from anybody, and the very next request goes to legacy."""
     sender = Sender(stage)
