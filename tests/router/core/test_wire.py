@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from router.core.model import (
     PPM,
     UNLISTED,
+    Credentials,
     Endpoint,
     Expose,
     Fallback,
     Limits,
     Route,
+    Shadow,
     Site,
     SlashRule,
     Table,
@@ -45,6 +47,15 @@ from router.core.wire import (
 )
 from tests.router.core.tables import CHAIN, orders, shares, tables
 
+shadows = st.builds(
+    Shadow,
+    st.integers(1, PPM),
+    st.booleans(),
+    st.lists(st.sampled_from(("GET", "POST")), min_size=1, unique=True).map(tuple),
+    st.sampled_from(Credentials),
+    st.booleans(),
+    st.sampled_from((0.0, 1.0)),
+)
 routes = st.builds(
     Route,
     name=st.text(min_size=1, max_size=20),
@@ -79,6 +90,18 @@ def test_a_route_travels_whole(route: Route, block: int) -> None:
     """All that a worker needs of a route survives the line of JSON; shares travel apart."""
     row = json.loads(encode(route_row(route, block)))
     assert (route, block) == route_from_row(row)
+
+
+@given(routes, shadows)
+def test_a_shadow_travels_where_there_is_a_side_to_copy_to(route: Route, shadow: Shadow) -> None:
+    """Without a new side, or of no request, it stays at home; how long samples are kept does so always."""
+    for said, expected in (
+        (shadow, shadow if route.new else None),
+        (replace(shadow, percent=0), None),
+        (replace(shadow, samples=99.0, reason="r"), replace(shadow, samples=1.0) if route.new else None),
+    ):
+        row = json.loads(encode(route_row(replace(route, shadow=said), 7)))
+        assert expected == route_from_row(row)[0].shadow
 
 
 @given(tables(), st.builds(Limits, fields=st.integers(0, 999), head_timeout=st.floats(0, 99)))
