@@ -219,8 +219,9 @@ def test_a_new_side_that_fails_half_of_its_requests_is_left_at_once(figure: Call
         legacy = here.legacy.asked
         until(lambda: here.legacy.asked > legacy + 200)
         assert asked == here.new.asked
-        (order,) = here.ask("GET", "/api/v1/orders")["orders"][-1:]
-        assert ("rollback", "rollout") == (order["kind"], order["actor"])
+        orders = here.ask("GET", "/api/v1/orders")["orders"]
+        (rollback,) = (order for order in orders if order["kind"] == "rollback")
+        assert ("rollout", verdict["sentence"]) == (rollback["actor"], rollback["reason"].rpartition(" [")[0])
         said = here.cli("status", "a")
         assert 0 == said.returncode
         assert "ROLLBACK route a" in said.stdout
