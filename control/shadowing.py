@@ -68,6 +68,8 @@ class Shadowing:
         self._questions: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._number = 0
         self._totals: Totals = {}
+        self.strangers: Mapping[str, int] = {}
+        """Captures nothing came of, by why: of a `route` that is not compared, without a `pair`, or for an `error`."""
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -152,7 +154,7 @@ class Shadowing:
         while True:
             answer = await self._ask({"op": "totals"})
             if answer is not None and "totals" in answer:
-                self._totals = answer["totals"]
+                self._totals, self.strangers = answer["totals"], answer.get("strangers", {})
             await asyncio.sleep(FRESH)
 
     def _write(self, line: bytes) -> bool:

@@ -227,6 +227,7 @@ PROBLEM: Final = answer(
 SHADOWS: Final = answer(
     {
         "revision": ORDINAL,
+        "strangers": OBJECT,
         "routes": many(
             answer(
                 {

@@ -30,7 +30,8 @@ async def listed(request: web.Request) -> web.Response:
         for route in found.live.table.routes
         if route.shadow is not None and route.shadow.percent
     ]
-    return answer({"revision": found.live.revision, "routes": rows})
+    strangers = {} if found.shadowing is None else dict(found.shadowing.strangers)
+    return answer({"revision": found.live.revision, "routes": rows, "strangers": strangers})
 
 
 async def report(request: web.Request) -> web.Response:

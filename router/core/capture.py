@@ -48,6 +48,8 @@ class Count(StrEnum):
     DANGER = "danger"
     """It looked as if it did something."""
     UPGRADE = "upgrade"
+    HELD = "held"
+    """The route is rolled back: the new side is left alone, by copies as well."""
     LOAD = "load"
     """The worker had enough to do with its users."""
     FULL = "full"

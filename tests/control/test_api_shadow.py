@@ -37,6 +37,7 @@ class Comparing:
 
     said: dict[str, Any] | None = field(default_factory=lambda: {"route": "product", "compared": 11})
     compared: tuple[str, ...] = ("product",)
+    strangers: dict[str, int] = field(default_factory=lambda: {"error": 1})
 
     def totals(self) -> dict[str, Any]:
         return TOTALS
@@ -70,7 +71,9 @@ async def get(client: TestClient[Any, Any], path: str, status: int = 200) -> Any
 
 async def test_shadowed_routes_are_listed_with_their_counts(client: TestClient[Any, Any]) -> None:
     """Also those that are copied and not compared; others are not there."""
-    found = (await get(client, "/api/v1/shadow"))["routes"]
+    answer = await get(client, "/api/v1/shadow")
+    found = answer["routes"]
+    assert {"error": 1} == answer["strangers"]
     assert [("product", 10.0, True), (SEARCH, 12.5, False)] == [
         (row["route"], row["percent"], row["compare"]) for row in found
     ]

@@ -22,6 +22,7 @@ from router.core.capture import MAX_BODY, Capture, Count, Taken, Who
 from router.core.copies import copied_lines, has_credentials, unfit
 from router.core.headers import BadField
 from router.core.model import PPM, Credentials, Shadow, Side
+from router.core.orders import Cause
 from router.planes.embedded.copying import AnswerTaker, CopyPools, header
 from router.planes.embedded.heads import Answer
 
@@ -165,6 +166,8 @@ class Copy:
 
 def _unfit(copy: Copy) -> Count | None:
     """Looked at only here, when its user waits for an upstream and no longer for us."""
+    if not copy.on_new and copy.snapshot.causes[copy.entry.index] == Cause.ROLLBACK:
+        return Count.HELD
     request = copy.request
     return unfit(copy.shadow, request.target, request.lines, upgrade=bool(request.upgrade))
 

@@ -14,7 +14,7 @@ from router.core.capture import MAX_BODY, Capture, Count, Who
 from router.core.model import PPM, Credentials, Fallback, Shadow, Site, Table, Timeouts, Upstream
 from router.planes.embedded.copying import CopyConnection
 from router.planes.embedded.mirror import ACTIVE, ALIVE, OF_ONE_ROUTE, RUNNING, WAITING, Mirror
-from tests.router.planes.embedded.stage import NEW, NEW_TOO, OK, OLD, Service, Stage, Wire, route, table
+from tests.router.planes.embedded.stage import NEW, NEW_TOO, OK, OLD, Service, Stage, Wire, rollback, route, table
 
 MakeStage = Callable[..., Stage]
 EVERYTHING = Shadow(PPM, compare=True, methods=("GET", "HEAD", "POST"))
@@ -430,6 +430,14 @@ def test_copies_go_to_no_place_that_operators_have_closed(make_stage: MakeStage)
     here.stage.plane.snapshot.held_sites = frozenset({"north", "south"})
     here.stage.ask()
     assert 1 == here.pigeon.counts[Count.NOWHERE]
+
+
+def test_a_route_that_is_rolled_back_is_left_alone_by_copies(copying: Callable[..., Copying]) -> None:
+    """Whoever takes the new side out of service means everything that goes there."""
+    here = copying(weight=PPM)
+    here.stage.adopt(table(route(shadow=EVERYTHING)), rollback())
+    here.stage.ask()
+    assert (1, []) == (here.pigeon.counts[Count.HELD], copies(here.stage.new))
 
 
 def test_an_exchange_that_is_not_copied_tells_nobody_anything(copying: Callable[..., Copying]) -> None:
