@@ -109,7 +109,7 @@ def _rollback(watch: Watch, readings: Readings, limits: Readings, at: float) -> 
 
 def _breaker(watch: Watch, at: float, settings: Settings) -> Verdict | None:
     streak = watch.streak
-    if streak.failures < settings.breaker or not streak.legacy_well or streak.clients < 2:
+    if streak.failures < settings.breaker or streak.legacy_well <= streak.legacy_ill or streak.clients < 2:
         return None
     return Verdict(
         Kind.BREAKER,

@@ -34,7 +34,9 @@ class Streak:
 
     failures: int = 0
     legacy_well: int = 0
-    """Legacy's successes meanwhile."""
+    """Legacy's successes meanwhile ..."""
+    legacy_ill: int = 0
+    """... and failures: where those are more, new's are no wonder."""
     clients: int = 0
     """With a counted error among these: one broken client alone trips no breaker."""
     first: Mark | None = None
@@ -256,6 +258,7 @@ def streak(streak: Streak, row: Evidence) -> Streak:
     return Streak(
         streak.failures + new.failures,
         streak.legacy_well + legacy.requests - legacy.failures,
+        streak.legacy_ill + legacy.failures,
         streak.clients + new.errors.count,
         streak.first or first,
         last or streak.last,

@@ -59,6 +59,11 @@ class Path:
     share: int
     chance: Random
     rule: bool = True
+    room: int = planes.MOST
+    """Failures that fit into all lists together."""
+    waiting: int = 0
+    full: int = 0
+    """Those that did not, since the last reading."""
     court: Court = field(default_factory=lambda: Court(at=AT))
     lists: list[planes.Failures] = field(default_factory=lambda: [planes.Failures() for _ in range(WORKERS)])
     sums: Counter[tuple[int, str]] = field(default_factory=Counter)
@@ -84,7 +89,11 @@ class Path:
         number = next(self.numbers)
         who = client if self.rule else number
         names = self.chance.choice(self.lists)
-        names.put("p", b"%d" % who, b"%d" % number, on_new=bool(side), share=self.share, revision=1)
+        if self.waiting < self.room:
+            names.put("p", b"%d" % who, b"%d" % number, on_new=bool(side), share=self.share, revision=1)
+            self.waiting += 1
+        else:
+            self.full += 1
         ends = self.reading + self.chance.choice((0, 0, 0, 1, 2, 6))
         self.later.setdefault(ends, Counter())[side] += 1
 
@@ -104,7 +113,8 @@ class Path:
         self.at += READING
 
     def _told(self) -> tuple[tuple[Failure, ...], int]:
-        rows, dropped = [], 0
+        rows, dropped = [], self.full
+        self.waiting = self.full = 0
         for each in self.lists:
             more = self.chance.random() < 0.9  # one in ten does not answer this time
             while more:
@@ -130,10 +140,14 @@ class Path:
     def accused(self) -> bool:
         return any(verdict.kind is Kind.ROLLBACK for verdict in self.said)
 
+    @property
+    def tripped(self) -> bool:
+        return any(verdict.kind is Kind.BREAKER for verdict in self.said)
 
-def three_hours(chance: Random, crowd: Crowd, share: int, *, rule: bool = True) -> Path:
+
+def three_hours(chance: Random, crowd: Crowd, share: int, *, rule: bool = True, room: int = planes.MOST) -> Path:
     """Until the end, or until somebody is accused."""
-    path = Path(share, chance, rule)
+    path = Path(share, chance, rule, room)
     new_side = [chance.random() < share / PPM for _ in range(crowd.clients)]
     broken = int(crowd.broken * crowd.clients)
     readings = int(HOURS * 3600 / READING)
@@ -164,7 +178,9 @@ CROWDS = [(STORM, 10_000), (STORM, 250_000), (BROKEN, 10_000), (BROKEN, 50_000),
 def test_loud_clients_accuse_nobody(crowd: Crowd, share: int) -> None:
     """Identical sides: storms of retries, broken clients, and both in an outage of everything."""
     chance = Random(share)
-    assert 0 == sum(three_hours(chance, crowd, share).accused for _ in range(RUNS))
+    for _ in range(RUNS):
+        path = three_hours(chance, crowd, share)
+        assert (False, False) == (path.accused, path.tripped)
 
 
 @pytest.mark.parametrize(("crowd", "share"), [(STORM, 250_000), (BROKEN, 50_000)])
@@ -172,6 +188,24 @@ def test_without_the_client_rule_they_would(crowd: Crowd, share: int) -> None:
     """The proof that the claim above can fail: the same path, where every failure is told as another client's."""
     chance = Random(share)
     assert 1 <= sum(three_hours(chance, crowd, share, rule=False).accused for _ in range(RUNS))
+
+
+@pytest.mark.parametrize("share", [10_000, 250_000])
+def test_full_lists_in_an_outage_accuse_nobody(share: int) -> None:
+    """Nine of ten of its failures are in no list."""
+    chance = Random(share)
+    assert 0 == sum(three_hours(chance, OUTAGE, share, room=10).accused for _ in range(RUNS))
+
+
+def test_full_lists_prevent_no_rollback() -> None:
+    """A new side that is down, loudly, at half of the traffic: what is in the lists is enough."""
+    path = Path(500_000, Random(1), room=10)
+    for number in range(20):
+        path.succeed(0, 100)
+        for client in range(100):
+            path.fail(1, 100 * number + client)
+        path.look()
+    assert path.accused
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -166,7 +166,7 @@ def test_legacys_trouble_governs_every_route() -> None:
 
 def test_the_breaker_is_said_once_per_streak() -> None:
     """And the streak begins anew after it."""
-    outage = row("a", 10_000, Counts(6, 6, 2, Tally(2), 6), counts(594, 300))
+    outage = row("a", 10_000, Counts(6, 6, 2, Tally(2), 6), counts(594, 240))
     court = Court()
     court.begin("a")
     for _ in range(4):

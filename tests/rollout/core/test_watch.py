@@ -135,12 +135,12 @@ def test_clients_are_held_against_the_share() -> None:
 
 
 def test_a_streak_ends_with_the_first_success() -> None:
-    """Batches with nothing from new leave it alone; legacy's successes meanwhile are counted."""
+    """Batches with nothing from new leave it alone; what legacy did meanwhile is counted."""
     failed = row("a", 10_000, counts(3, 3, marked=True), counts(90, 1), revision=5)
     idle = row("a", 10_000, Counts(), counts(10), revision=5)
     watch = heard(started(), idle, failed, idle, failed)
     streak = watch.streak
-    assert (6, 6, 89 + 10 + 89) == (streak.failures, streak.clients, streak.legacy_well)
+    assert (6, 6, 89 + 10 + 89, 2) == (streak.failures, streak.clients, streak.legacy_well, streak.legacy_ill)
     assert streak.first is not None and streak.last is not None
     assert ("first", "last") == (streak.first.request, streak.last.request)
     assert 0 == heard(watch, row("a", 10_000, counts(4, 3), counts(9), revision=5)).streak.failures
