@@ -35,15 +35,16 @@ from rollout.core.run import (
     Judged,
     Look,
     Notice,
+    Objection,
     Run,
     Told,
+    Wanted,
 )
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Kind, Verdict
 from rollout.ports import Journal, JournalError, Line, Platform, Source
 from rollout.record import Record
 from router.core.clients import Firsts
-from router.core.model import Plan, PlanStep
 from router.ports import Clock
 
 PERIOD: Final = 0.5
@@ -65,29 +66,6 @@ INLINE: Final = 20
 PAGE: Final = 1000
 BATCH: Final = "batch"
 """The kind of the log's lines that hold evidence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A run that shall begin."""
-
-    route: str
-    plan: Plan
-    steps: tuple[PlanStep, ...]
-    upstream: str
-    fingerprint: str
-    share: int
-    """In force now, in ppm."""
-    actor: str
-    reason: str
-    first: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Objection:
-    """Why a person cannot have that."""
-
-    why: str
 
 
 @dataclass

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rollout.controller import Controller, Objection, Wanted
+from rollout.controller import Controller
 from rollout.core.counted import Counted, Outcomes
 from rollout.core.failures import Failure
-from rollout.core.run import Phase, Run
+from rollout.core.run import Objection, Phase, Run, Wanted
 from rollout.core.settings import Settings
 from rollout.doubles import MemoryJournal, MemoryPlatform, MemorySource
 from router.core.model import PPM, Plan, PlanStep

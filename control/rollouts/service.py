@@ -15,13 +15,13 @@ from control.rollouts.failures import nobody
 from control.rollouts.platform import LivePlatform
 from control.rollouts.selftest import MOST_KNOWN, SelfTest, self_test
 from control.rollouts.source import CounterSource
-from rollout.controller import BATCH, PAGE, Controller, Objection, Wanted
+from rollout.controller import BATCH, PAGE, Controller
 from rollout.core.counted import Outcomes
 from rollout.core.evidence import Counts, Shadowed, Tolerance
 from rollout.core.judge import State, current, judge
 from rollout.core.plan import Forecast, Traffic, forecast
 from rollout.core.records import batch_from
-from rollout.core.run import Ask, Asked, Run, Told
+from rollout.core.run import Ask, Asked, Objection, Run, Told, Wanted
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Verdict
 from rollout.drill import Drilled, drill

@@ -282,6 +282,29 @@ class Asked:
     """In force on the route, in ppm: whatever is asked for, an abort raises nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A run that shall begin."""
+
+    route: str
+    plan: Plan
+    steps: tuple[PlanStep, ...]
+    upstream: str
+    fingerprint: str
+    share: int
+    """In force now, in ppm."""
+    actor: str
+    reason: str
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a person cannot have that."""
+
+    why: str
+
+
 Event = Look | Judged | Ordered | Refused | Asked
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout.controller import Controller, Objection, Wanted
+from rollout.controller import Controller
 from rollout.core.counted import Counted, Outcomes
 from rollout.core.failures import Failure
-from rollout.core.run import Run
+from rollout.core.run import Objection, Run, Wanted
 from rollout.doubles import MemoryJournal, MemoryPlatform, MemorySource
 from router.core.clients import client_key
 from router.core.model import PPM, Plan, PlanStep

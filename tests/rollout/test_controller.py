@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from rollout.controller import Objection, Wanted
 from rollout.core import brake
 from rollout.core.judge import replay
 from rollout.core.records import batch_from
-from rollout.core.run import Ask, Asked, Command, Ordered, Phase, Refused, Told
+from rollout.core.run import Ask, Asked, Command, Objection, Ordered, Phase, Refused, Told, Wanted
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Kind
 from rollout.ports import JournalError, Kept
