@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rollout.controller import Controller
@@ -86,9 +86,8 @@ class World:
         for each in range(before.new.failures, before.new.failures + max(0, failed)):
             client, request = client_key(route, b"%d" % each), f"{route}-{each}"
             self.source.failures.append(Failure(route, True, share, revision, client, request, self.clock.time))
-        self.source.sums[route] = Counted(
-            legacy, Outcomes(before.new.requests + new, before.new.failures + max(0, failed))
-        )
+        outcomes = Outcomes(before.new.requests + new, before.new.failures + max(0, failed))
+        self.source.sums[route] = replace(before, legacy=legacy, new=outcomes)
 
     async def until(self, done: Callable[[], object], most: int = 5000) -> None:
         for _ in range(most):

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from rollout.core import brake
+from rollout.core.evidence import Shadowed
 from rollout.core.judge import replay
 from rollout.core.records import batch_from
 from rollout.core.run import Ask, Asked, Command, Objection, Ordered, Phase, Refused, Told, Wanted
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Kind
 from rollout.ports import JournalError, Kept
+from router.core.model import PlanStep
 from tests.rollout.stage import QUICK, World
 
 WAY = [("p", "weight", 5), ("p", "weight", 50), ("p", "weight", 100)]
@@ -129,6 +131,25 @@ async def test_an_order_that_takes_longer_than_a_turn_is_given_once_and_heard() 
     gate.set()
     await world.until(lambda: world.run().phase is Phase.JUDGING, 5)
     assert 1 == asked
+
+
+async def test_the_shadow_step_is_passed_by_comparisons_and_costs_nobody_anything() -> None:
+    """Nobody is on the new side until enough answers were the same; without comparisons it waits for ever."""
+    plan = replace(QUICK, steps=(PlanStep(0, min_time=3.0, min_clients=0, min_sample=100), *QUICK.steps))
+    world = World()
+    await world.start(plan=plan)
+    for _ in range(50):
+        await world.pass_time()
+    assert ("sample: at least 100 comparisons", "evidence: no-data") == world.run().waits
+    assert 0 == world.source.sums["p"].new.requests
+    for number in range(200):
+        compared = Shadowed(100 * number, tripled=100 * number)
+        world.source.sums["p"] = replace(world.source.sums["p"], shadow=compared)
+        await world.pass_time()
+        if world.run().step:
+            break
+    assert 1 == world.run().step
+    assert [("p", "weight", 0), ("p", "weight", 5)] == world.given()
 
 
 # --------------------------------------------------------------------------------------------- the record
