@@ -154,6 +154,12 @@ class WorkerFleet:
         self._failures, self._failures_dropped = [], 0
         return found, dropped
 
+    async def unlisted(self, patience: float = 1.0) -> tuple[Mapping[str, Any] | None, ...]:
+        """What each worker was asked for that no route takes; None where one does not answer in time."""
+        return tuple(
+            await asyncio.gather(*(self.ask(number, "unlisted", patience) for number in range(len(self._links))))
+        )
+
     async def close_breaker(self, route: str, patience: float = 1.0) -> tuple[int, ...]:
         """Has the workers close their breakers of a route; those that have not answered in time."""
         asking = (self.ask(number, "breaker", patience, route=route, do="close") for number in range(len(self._links)))

@@ -115,11 +115,19 @@ def _ask(admin: Admin, survey: Survey) -> tuple[float | None, tuple[str, ...]]:
         survey.add(each["method"], each["path"].encode("latin-1", "replace"), each["status"], "", each["count"])
     ends = [logs.when(str(answer[end]).encode()) for end in ("since", "until")]
     seconds = ends[1] - ends[0] if ends[0] is not None and ends[1] is not None and ends[1] > ends[0] else None
-    part = "all" if answer["whole"] else "the newest part"
-    said = [f"unlisted traffic, from {part} of the router's own access log ({answer['lines']:,} lines)"]
+    said = [f"unlisted traffic, {_where(answer)}"]
     if answer["more"]:
         said.append(f"{answer['more']:,} requests that were too many different ones to count")
     return seconds, tuple(said)
+
+
+def _where(answer: Json) -> str:
+    """Who counted it, and how much of it that is."""
+    workers = "as the workers have counted it since the routes changed last"
+    if not answer["lines"]:
+        return workers if answer["whole"] else f"{workers}, but not all of it is known"
+    part = "all" if answer["whole"] else "the newest part"
+    return f"from {part} of the router's own access log ({answer['lines']:,} lines), else {workers}"
 
 
 class _Bar:

@@ -207,7 +207,7 @@ async def _serve(
     notifier = Notifier(live.events, lambda: live.table.notify, time.time)
     context.observer = made.observer
     context.close_breaker, context.left_at_places = made.fleet.close_breaker, made.fleet.left_at_places
-    context.access_log = options.access_log
+    context.unlisted, context.access_log = made.fleet.unlisted, options.access_log
     app = make_app(context, live.events.tell, access)
     runner = web.AppRunner(
         app,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +27,11 @@ from router.ports import Compiler
 
 async def nothing_known(request_id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: ARG001  # as the real one asks
     """Nobody remembers."""
+    return ()
+
+
+async def nobody_counts() -> tuple[Mapping[str, Any] | None, ...]:
+    """There are no workers."""
     return ()
 
 
@@ -54,6 +60,8 @@ class Context:
     """None: nobody remembers how the migration went; the present is told all the same."""
     series: Series | None = None
     """None: nobody looks at the last hour."""
+    unlisted: Callable[[], Awaitable[Sequence[Mapping[str, Any] | None]]] = nobody_counts
+    """What each worker was asked for that no route takes; None: it does not answer."""
     access_log: str = ""
     """Where the workers write it: a path, `-` for standard output, empty for nowhere."""
     shadowing: Shadowing | None = None
@@ -68,6 +76,8 @@ class Context:
     """Exchanges and tunnels under way, by endpoint; None: the workers do not say."""
     listeners: int = 0
     """Open event streams."""
+    listening: Counter[str] = field(default_factory=Counter)
+    """The same by the token's name."""
     was_ready: bool = False
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     _matcher: tuple[Table, Matcher[int]] | None = None

@@ -342,7 +342,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         unlisted.unlisted,
         "What was asked for lately that no route lists.",
         schemas.UNLISTED,
-        refuses=(409, 503),
+        refuses=(503,),
     ),
     _get(
         "/api/v1/events",

@@ -1,7 +1,8 @@
-"""What is asked for that no route lists: from the end of the router's own access log.
+"""What is asked for that no route lists: as the workers count it, and from the end of the router's own access log.
 
-The counters know how much that is, never what; paths stand in the access log alone (`strangler run --access-log FILE`).
-So the newest part of that file is read, in a thread, and only the requests without a route come back, counted.
+Each worker keeps a bounded count since the table took force (`router.planes.embedded.unlisted`).  Where the workers
+write a file (`strangler run --access-log FILE`) its newest part is read as well, in a thread: it knows times, and what
+was asked for before.  Both know the same requests, so what the log has is taken from the log alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -17,6 +19,7 @@ from aiohttp import web
 from control.api.context import CONTEXT
 from control.api.problems import Problem
 from router.core.model import UNLISTED
+from router.planes.embedded.unlisted import LONGEST_PATH
 
 MOST_BYTES: Final = 16 * 2**20
 """Of the file, from its end; some sixty thousand requests."""
@@ -24,26 +27,54 @@ MOST_KINDS: Final = 20_000
 """Different requests in an answer; the others are counted."""
 
 Json = dict[str, Any]
+Kinds = Counter[tuple[str, str, int]]
 
 _MARK: Final = f'"route":"{UNLISTED}"'.encode()
 
 
 async def unlisted(request: web.Request) -> web.Response:
-    path = request.app[CONTEXT].access_log
-    if path in {"", "-"}:
-        raise Problem(
-            409,
-            "no-access-log",
-            "paths of unlisted requests stand in the access log only, and there is none that can be read",
-            "start the router with --access-log FILE",
-        )
+    context = request.app[CONTEXT]
+    told = await context.unlisted()
+    log = await asyncio.to_thread(_logged, context.access_log)
+    answers = [answer for answer in told if answer is not None]
+    if log is None and not answers:
+        raise Problem(503, "no-answer", "no worker says what it was asked for", "see `strangler status`")
+    whole = len(answers) == len(told) and (log is not None or not _is_file(context.access_log))
+    found = await asyncio.to_thread(merged, answers, log)
+    found["whole"] &= whole
+    return web.Response(body=json.dumps(found).encode(), content_type="application/json")
+
+
+def merged(answers: Sequence[Mapping[str, Any]], log: Json | None) -> Json:
+    """The log's, and of the workers' counts the kinds that it does not have."""
+    kinds: Kinds = Counter()
+    for answer in answers:
+        for method, path, status, count in answer["found"]:
+            kinds[method, path, status] += count
+    if log is None:
+        more = sum(answer["more"] for answer in answers)
+        log = {"requests": [], "more": more, "since": None, "until": None, "lines": 0, "whole": True}
+    for each in log["requests"]:
+        kinds.pop((each["method"], each["path"][:LONGEST_PATH], each["status"]), None)
+    return log | {"requests": sorted(log["requests"] + _requests(kinds), key=lambda each: -each["count"])}
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------
+
+
+def _is_file(path: str) -> bool:
+    return path not in {"", "-"}
+
+
+def _logged(path: str) -> Json | None:
+    """What the log says; None: there is none, or it cannot be read."""
+    if not _is_file(path):
+        return None
     try:
-        data, whole = await asyncio.to_thread(_end, path)
-        found = await asyncio.to_thread(counted, data)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise Problem(503, "no-access-log", f"the access log cannot be read: {why}", "see that it is there") from None
-    return web.Response(body=json.dumps(found | {"whole": whole}).encode(), content_type="application/json")
+        data, whole = _end(path)
+    except OSError:
+        return None
+    return counted(data) | {"whole": whole}
 
 
 def _end(path: str) -> tuple[bytes, bool]:
@@ -57,7 +88,7 @@ def _end(path: str) -> tuple[bytes, bool]:
 
 def counted(data: bytes) -> Json:
     """The unlisted requests among these lines, by what was asked for and how it was answered."""
-    counts: Counter[tuple[str, str, int]] = Counter()
+    counts: Kinds = Counter()
     times: list[str] = []
     lines = more = 0
     for line in data.split(b"\n"):
@@ -69,12 +100,16 @@ def counted(data: bytes) -> Json:
             counts[entry[1:]] += 1
         else:
             more += 1
-    requests = [
-        {"method": method, "path": path, "status": status, "count": count}
-        for (method, path, status), count in counts.most_common()
-    ]
     since, until = (times[0], times[-1]) if times else (None, None)
-    return {"requests": requests, "more": more, "since": since, "until": until, "lines": lines}
+    return {"requests": _requests(counts), "more": more, "since": since, "until": until, "lines": lines}
+
+
+def _requests(kinds: Kinds) -> list[Json]:
+    """The busiest first."""
+    return [
+        {"method": method, "path": path, "status": status, "count": count}
+        for (method, path, status), count in kinds.most_common()
+    ]
 
 
 def _entry(line: bytes) -> tuple[str, str, str, int] | None:

@@ -247,6 +247,19 @@ async def test_an_answer_is_found_by_its_question(room: Room, worker: SocketWork
     assert worker.worker.pid == answer["pid"]
 
 
+async def test_each_worker_is_asked_for_what_no_route_takes(room: Room) -> None:
+    """And who does not answer says nothing."""
+    said = {"op": "unlisted", "found": [["GET", "/a", 200, 3]], "more": 1}
+    assert (None,) == await room.fleet.unlisted(0.01)
+    answers = {"unlisted": said}
+    async with Script(room.state / "workers" / "0.sock", lambda line: answers.get(line["op"])) as script:
+        await until(lambda: room.fleet.states()[0].connected)
+        assert (said,) == await room.fleet.unlisted(PATIENCE)
+        answers.clear()
+        assert (None,) == await room.fleet.unlisted(0.01)
+        assert 2 == script.ops().count("unlisted")
+
+
 async def test_a_long_state_directory_is_no_obstacle(tmp_path: Path) -> None:
     """A Unix socket's address has 107 bytes; the folder's descriptor stands for the rest."""
     deep = tmp_path / ("d" * 80) / ("e" * 80)

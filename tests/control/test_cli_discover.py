@@ -259,7 +259,12 @@ def test_a_host_narrows_log_and_routes(run: Any) -> None:
 async def test_live_traffic_that_no_route_lists_is_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the router's own access log; without one, the answer says what to do."""
+    """As the workers have counted it, or from the router's own access log, which knows rates."""
+
+    async def unlisted() -> list[Any]:
+        return told
+
+    told: list[Any] = [None]
     stage = Stage(tmp_path)
     await stage.start()
     log = tmp_path / "access.log"
@@ -270,13 +275,23 @@ async def test_live_traffic_that_no_route_lists_is_found(
         )
     )
     context = Context(stage.live, stage.traffic, Metrics(stage.live, stage.files), stage.compiler)
+    context.unlisted = unlisted
     async with TestServer(make_app(context, stage.live.events.tell)) as server:
         monkeypatch.setenv("STRANGLER_ADMIN", str(server.make_url("/")))
         assert await asyncio.to_thread(main, ["discover", "live"]) == 1
-        assert "--access-log FILE" in capsys.readouterr().err
+        assert "no worker says" in capsys.readouterr().err
+        told = [{"found": [["GET", f"/shop/carts/{number}", 200, 1] for number in range(30)], "more": 5}, None]
+        assert await asyncio.to_thread(main, ["discover", "live"]) == 0
+        said = capsys.readouterr().out
+        assert "- path: /shop/carts/{cartId}\n" in said
+        assert "since the routes changed last, but not all of it is known" in said
+        assert "5 requests that were too many" in said
         context.access_log = str(log)
         assert await asyncio.to_thread(main, ["discover", "live"]) == 0
-    assert "- path: /shop/items/{itemId}\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "- path: /shop/items/{itemId}\n" in said
+    assert "- path: /shop/carts/{cartId}\n" in said
+    assert "own access log (30 lines), else as the workers" in said
 
 
 def test_standard_input_and_the_progress_on_a_terminal(tmp_path: Path) -> None:

@@ -23,9 +23,8 @@ routes:   # all of them
 
 
 def test_what_nobody_lists_is_found_and_merged_and_then_listed() -> None:
-    """The router takes the file as it was merged, and the next requests have a route."""
-    options = ("--access-log", "{folder}/access.log")
-    with services(Gate()) as ports, Router(ROUTES.format(**ports), workers=2, options=options) as router:
+    """Without an access log; the router takes the file as it was merged, and the next requests have a route."""
+    with services(Gate()) as ports, Router(ROUTES.format(**ports), workers=2) as router:
         for number in range(30):
             ask(router, f"/shop/carts/{number}?q={number}")
         ask(router, "/half")
@@ -35,9 +34,25 @@ def test_what_nobody_lists_is_found_and_merged_and_then_listed() -> None:
         assert "1 routes added" in done.stderr
         assert router.config.read_text().startswith(ROUTES.format(**ports))
         until(lambda: "GET /shop/carts/{cartId}" in names(router))
+        until(lambda: unlisted(router) == 0)
         ask(router, "/shop/carts/99")
-        until(lambda: told(router, "/api/v1/unlisted")["lines"] == 32)
-        assert unlisted(router) == 30
+        ask(router, "/shop/orders/1")
+        until(lambda: unlisted(router) == 1)
+
+
+def test_an_access_log_knows_also_what_was_asked_for_before() -> None:
+    """And when; the routes may have changed since."""
+    options = ("--access-log", "{folder}/access.log")
+    with services(Gate()) as ports, Router(ROUTES.format(**ports), workers=2, options=options) as router:
+        for number in range(3):
+            ask(router, f"/shop/carts/{number}")
+        until(lambda: told(router, "/api/v1/unlisted")["lines"] == 3)
+        router.config.write_text(ROUTES.format(**ports) + '  - {name: cart, path: "/shop/carts/{cartId}", weight: 0}\n')
+        until(lambda: "cart" in names(router))
+        ask(router, "/shop/carts/99")
+        until(lambda: told(router, "/api/v1/unlisted")["lines"] == 4)
+        found = told(router, "/api/v1/unlisted")
+        assert (3, True) == (sum(each["count"] for each in found["requests"]), found["since"] < found["until"])
 
 
 def ask(router: Router, target: str) -> None:
