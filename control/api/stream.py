@@ -14,12 +14,15 @@ from typing import Final
 from aiohttp import web
 
 from control.api import body
+from control.api.access import PRINCIPAL
 from control.api.problems import Problem
 from control.api.reads import context
 from control.counters import RecentTraffic
 from router.events import Event, Subscription
 
 LISTENERS: Final = 32
+OF_ONE: Final = 16
+"""Of one token: whoever leaves streams open leaves room for others."""
 HEARTBEAT: Final = 5.0
 """Seconds of silence after which a comment tells both ends that the other one lives."""
 BOOT: Final = secrets.token_hex(4)
@@ -40,13 +43,20 @@ async def events(request: web.Request) -> web.StreamResponse:
     samples = found.traffic if body.flag(request.query, "samples") else None
     if found.listeners >= LISTENERS:
         raise Problem(503, "too-many-listeners", f"{LISTENERS} event streams are open already", "close one of them")
+    who = PRINCIPAL.get()
+    name = who.name if who else ""
+    if name and found.listening[name] >= OF_ONE:
+        detail = f"{OF_ONE} event streams of {name} are open already"
+        raise Problem(503, "too-many-listeners", detail, "close one of them")
     found.listeners += 1
+    found.listening[name] += 1
     try:
         with found.live.events.subscribe(_after(request)) as subscription:
             source = _Source(subscription, found.closing, samples)
             return await _streamed(request, source, found.live.revision)
     finally:
         found.listeners -= 1
+        found.listening[name] -= 1
 
 
 def _after(request: web.Request) -> int | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from control.api.access import CSRF, Access
 from control.api.app import make_app
-from control.api.context import Context
+from control.api.context import CONTEXT, Context
 from control.api.endpoints import ENDPOINTS
+from control.api.stream import OF_ONE
 from control.auth import tokens
 from control.auth.audit import FILE as AUDIT
 from control.auth.audit import Audit, verify
@@ -288,6 +291,24 @@ async def test_another_sites_page_gets_no_event_stream(house: House) -> None:
     """Browsers let every page open one."""
     headers = house.bearer(Role.VIEWER) | {"Origin": "http://evil.example.com"}
     await house.ask("GET", "/api/v1/events", 403, **headers)
+
+
+async def test_one_token_leaves_room_for_the_streams_of_others(house: House) -> None:
+    """So many streams of one, and those of another all the same; what is closed makes room."""
+    async with AsyncExitStack() as stack:
+        for _ in range(OF_ONE):
+            stream = house.client.get("/api/v1/events", headers=house.bearer(Role.VIEWER))
+            assert 200 == (await stack.enter_async_context(stream)).status
+        await house.ask("GET", "/api/v1/events", 503, **house.bearer(Role.VIEWER))
+        async with house.client.get("/api/v1/events", headers=house.bearer(Role.OPERATOR)) as other:
+            assert 200 == other.status
+    app = house.client.app
+    assert app is not None
+    async with asyncio.timeout(20):
+        while app[CONTEXT].listeners:
+            house.stage.live.events.tell("test.wake")
+            await asyncio.sleep(0.01)
+    assert 0 == app[CONTEXT].listening["viewer"]
 
 
 # -- the trace ---------------------------------------------------------------------------------------------------------
