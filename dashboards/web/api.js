@@ -42,7 +42,10 @@ export async function signOut() {
 
 // Without tokens people say their names themselves; headers are ASCII.
 export function setActor(name) {
-  session.name = name.replace(/[^ -~]/g, "").trim().slice(0, 100);
+  session.name = name
+    .replace(/[^ -~]/g, "")
+    .trim()
+    .slice(0, 100);
   localStorage.setItem("actor", session.name);
 }
 

@@ -149,7 +149,9 @@ export class Grid {
         style: { transform: `translateY(${index * this.rowHeight}px)`, height: `${this.rowHeight}px` },
         onclick: (event) => this.clicked(event, index),
       },
-      this.columns.map((column) => h("span", { role: "gridcell", class: `cell ${column.class || ""}` }, column.cell(row))),
+      this.columns.map((column) =>
+        h("span", { role: "gridcell", class: `cell ${column.class || ""}` }, column.cell(row)),
+      ),
     );
   }
 

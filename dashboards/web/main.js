@@ -97,7 +97,12 @@ function header() {
   return h(
     "header",
     { class: "top" },
-    h("a", { class: "brand", href: "#/board" }, h("img", { src: "/web/icon.svg", alt: "", width: "22", height: "22" }), "strangler"),
+    h(
+      "a",
+      { class: "brand", href: "#/board" },
+      h("img", { src: "/web/icon.svg", alt: "", width: "22", height: "22" }),
+      "strangler",
+    ),
     h(
       "nav",
       { "aria-label": "Views" },
@@ -176,7 +181,12 @@ function askName() {
         },
       },
       h("p", {}, "No tokens are in use here, so everybody says their name themselves. It stands in the history."),
-      h("label", { class: "field" }, h("span", {}, "Name"), h("input", { name: "actor", value: session.name, "data-first": "" })),
+      h(
+        "label",
+        { class: "field" },
+        h("span", {}, "Name"),
+        h("input", { name: "actor", value: session.name, "data-first": "" }),
+      ),
       h("div", { class: "buttons" }, h("button", { class: "primary" }, "Keep")),
     ),
   );

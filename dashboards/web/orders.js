@@ -1,12 +1,11 @@
-// Giving orders: a weight for one route or many, caps, pins, freezes, resumes.  What an order would move is shown before
-// it is given, with the rules that would refuse it.
+// Giving orders: a weight for one route or many, caps, pins, freezes, drains; and lifting and confirming them.
 
 import { ask, post, Problem, session, setActor } from "./api.js";
 import { h } from "./dom.js";
-import { percent, plural, rate } from "./format.js";
-import { rateOf } from "./figures.js";
-import { moves, openDialog, outcome, refusal, violations } from "./parts.js";
-import { refresh, state } from "./store.js";
+import { percent, plural } from "./format.js";
+import { openDialog, outcome, refusal } from "./parts.js";
+import { previewed, together } from "./preview.js";
+import { refresh } from "./store.js";
 
 const KINDS = {
   weight: { path: "/api/v1/weights", title: "Weight", verb: "Set weight" },
@@ -81,7 +80,8 @@ export function giveOrder(kind, scopes, { title, value, side = "legacy" } = {}) 
     const body = { ...order(), reason: form.reason.trim() };
     if (form.lasts) body.for = form.lasts;
     if (form.trial) body.confirm_within = form.trial;
-    if (form.override) body.override = [...new Set(sight.preview.violations.map((each) => each.rule))];
+    const broken = [...new Set((sight.preview?.violations || []).map((each) => each.rule))];
+    if (form.override && broken.length) body.override = broken;
     try {
       for (const target of targets) {
         sight.done.push(await post(KINDS[kind].path, { ...target, ...body }));
@@ -104,47 +104,49 @@ export function giveOrder(kind, scopes, { title, value, side = "legacy" } = {}) 
       targets.length > 1
         ? h("p", { class: "note" }, `${plural(targets.length, "order")}, one after the other; a refused one ends it.`)
         : null,
-      finished ? null : [
-        valueField(kind, form, () => {
-          again();
-          look();
-        }),
-        previewed(kind, sight, form, again, (allowed) => {
-          form.value = String(allowed);
-          again();
-          look();
-        }),
-        h(
-          "label",
-          { class: "field" },
-          h("span", {}, "Reason"),
-          h("input", {
-            required: true,
-            maxlength: "1000",
-            value: form.reason,
-            "data-first": kind === "weight" || kind === "cap" ? null : "",
-            placeholder: "for those who read the history at 3 a.m.",
-            oninput: (event) => (form.reason = event.target.value),
-          }),
-        ),
-        actorField(again),
-        h(
-          "div",
-          { class: "pair" },
-          picker("Lasts", SPANS, form.lasts, (chosen) => {
-            form.lasts = chosen;
-            if (chosen) form.trial = "";
-            again();
-          }),
-          kind === "rollback"
-            ? null
-            : picker("On trial", TRIALS, form.trial, (chosen) => {
-                form.trial = chosen;
-                if (chosen) form.lasts = "";
+      finished
+        ? null
+        : [
+            valueField(kind, form, () => {
+              again();
+              look();
+            }),
+            previewed(kind, sight, form, again, (allowed) => {
+              form.value = String(allowed);
+              again();
+              look();
+            }),
+            h(
+              "label",
+              { class: "field" },
+              h("span", {}, "Reason"),
+              h("input", {
+                required: true,
+                maxlength: "1000",
+                value: form.reason,
+                "data-first": kind === "weight" || kind === "cap" ? null : "",
+                placeholder: "for those who read the history at 3 a.m.",
+                oninput: (event) => (form.reason = event.target.value),
+              }),
+            ),
+            actorField(again),
+            h(
+              "div",
+              { class: "pair" },
+              picker("Lasts", SPANS, form.lasts, (chosen) => {
+                form.lasts = chosen;
+                if (chosen) form.trial = "";
                 again();
               }),
-        ),
-      ],
+              kind === "rollback"
+                ? null
+                : picker("On trial", TRIALS, form.trial, (chosen) => {
+                    form.trial = chosen;
+                    if (chosen) form.lasts = "";
+                    again();
+                  }),
+            ),
+          ],
       sight.done.map((change) => outcome(change)),
       sight.refused ? refusal(sight.refused) : null,
       h(
@@ -209,7 +211,11 @@ function valueField(kind, form, onchange) {
   return h(
     "div",
     { class: "field" },
-    h("label", { for: "order-value" }, kind === "weight" ? "Weight of the new side, in percent" : "At most, in percent"),
+    h(
+      "label",
+      { for: "order-value" },
+      kind === "weight" ? "Weight of the new side, in percent" : "At most, in percent",
+    ),
     h(
       "div",
       { class: "weight-row" },
@@ -251,79 +257,6 @@ function picker(label, choices, value, onchoose) {
       { onchange: (event) => onchoose(event.target.value), value },
       Object.entries(choices).map(([key, text]) => h("option", { value: key, selected: key === value }, text)),
     ),
-  );
-}
-
-// -- the preview ------------------------------------------------------------------------------------------------------
-
-function together(found) {
-  return {
-    routes: found.flatMap((each) => each.routes),
-    violations: found.flatMap((each) => each.violations),
-    allowed: found.length === 1 ? found[0].allowed : null,
-    subjects: Math.max(...found.map((each) => each.subjects_per_million)),
-    several: found.length > 1,
-  };
-}
-
-// Requests a second that would change side, by what is measured now: [to new, to legacy].
-function moving(routes) {
-  const sums = [0, 0];
-  for (const { name, before, after } of routes) {
-    const step = ((after ?? 0) - (before ?? 0)) / 100;
-    sums[step > 0 ? 0 : 1] += Math.abs(step) * rateOf(name).total;
-  }
-  return sums;
-}
-
-function previewed(kind, sight, form, redraw, take) {
-  const found = sight.preview;
-  if (!found) return h("div", { class: "preview", "aria-live": "polite" }, h("p", {}, "Say how much to see what it moves."));
-  const [forward, back] = state.figures ? moving(found.routes) : [null, null];
-  const users = found.subjects / 10_000;
-  const nothing = !found.routes.length;
-  return h(
-    "div",
-    { class: "preview", "aria-live": "polite" },
-    h("h3", {}, "What it moves"),
-    nothing ? h("p", {}, kind === "freeze" ? "No share now; none of them may rise from now on." : "No share changes.") : null,
-    moves(found.routes),
-    nothing
-      ? null
-      : h(
-          "p",
-          {},
-          h("b", {}, `${percent(users)} of users`),
-          found.several ? " at most" : "",
-          " meet another side",
-          forward ? [", ", h("b", {}, `${rate(forward)} requests/s`), " go to new"] : null,
-          back ? [", ", h("b", {}, `${rate(back)} requests/s`), " come back to legacy"] : null,
-          ".",
-        ),
-    found.violations.length
-      ? h(
-          "div",
-          { class: "result warn" },
-          h("p", {}, h("b", {}, "The safety rules would refuse it")),
-          violations(found.violations),
-          found.allowed === null
-            ? null
-            : h("button", { type: "button", onclick: () => take(found.allowed) }, `Take ${percent(found.allowed)}, which is allowed`),
-          h(
-            "label",
-            { class: "check" },
-            h("input", {
-              type: "checkbox",
-              checked: form.override,
-              onchange: (event) => {
-                form.override = event.target.checked;
-                redraw();
-              },
-            }),
-            " Override them this once; the reason goes on record",
-          ),
-        )
-      : null,
   );
 }
 

@@ -112,7 +112,9 @@ export function outcome(change) {
     "div",
     { class: `result ${change.confirmed ? "good" : "bad"}`, role: "status" },
     h("p", {}, h("b", {}, words), ` Revision ${change.revision}.`),
-    change.persisted ? null : h("p", {}, "Not recorded yet: the store does not answer. It is kept, and recorded later."),
+    change.persisted
+      ? null
+      : h("p", {}, "Not recorded yet: the store does not answer. It is kept, and recorded later."),
     moves(change.routes),
     change.notes.map((note) => h("p", { class: "note" }, note)),
   );
@@ -173,5 +175,10 @@ export function copyButton(text) {
       getSelection().selectAllChildren(button.previousElementSibling);
     }
   };
-  return h("span", { class: "command" }, h("code", {}, text), h("button", { type: "button", class: "quiet", onclick: copy }, "Copy"));
+  return h(
+    "span",
+    { class: "command" },
+    h("code", {}, text),
+    h("button", { type: "button", class: "quiet", onclick: copy }, "Copy"),
+  );
 }

@@ -35,7 +35,11 @@ export function evidence(found, route, again) {
     return section(
       "Evidence",
       missing("No rollout has moved this route: its weight is moved by people."),
-      h("div", { class: "buttons" }, action("operator", "Start a rollout …", () => askRollout("start", { route }, again))),
+      h(
+        "div",
+        { class: "buttons" },
+        action("operator", "Start a rollout …", () => askRollout("start", { route }, again)),
+      ),
     );
   }
   return section("Evidence", runBody(run, again));
@@ -106,13 +110,24 @@ function weighed(run) {
           h("span", {}, verdict.metric.replaceAll("-", " ")),
           h(
             "span",
-            { class: "bar", role: "img", "aria-label": `E is ${odds(verdict.log_e)}, due at ${odds(verdict.log_threshold)}` },
+            {
+              class: "bar",
+              role: "img",
+              "aria-label": `E is ${odds(verdict.log_e)}, due at ${odds(verdict.log_threshold)}`,
+            },
             h("span", { class: bad ? "bad" : "", style: { width: `${(100 * part).toFixed(1)}%` } }),
           ),
           h("span", { class: "n" }, `E ${odds(verdict.log_e)} of ${odds(verdict.log_threshold)}`),
         )
       : null,
-    h("p", {}, plain(verdict), known ? ` E weighs the evidence ${ABOUT[verdict.metric] || ""}: 1 is what chance gives, ${odds(verdict.log_threshold)} is enough.` : ""),
+    h(
+      "p",
+      {},
+      plain(verdict),
+      known
+        ? ` E weighs the evidence ${ABOUT[verdict.metric] || ""}: 1 is what chance gives, ${odds(verdict.log_threshold)} is enough.`
+        : "",
+    ),
     verdict.sentence === run.held ? null : h("p", { class: "note" }, verdict.sentence),
   );
 }
@@ -141,7 +156,8 @@ function odds(logarithm) {
 
 function buttons(run, again) {
   const scope = { route: run.route };
-  const button = (what, more) => action("operator", `${ASKS[what]} …`, () => askRollout(what, scope, again), { key: what, ...more });
+  const button = (what, more) =>
+    action("operator", `${ASKS[what]} …`, () => askRollout(what, scope, again), { key: what, ...more });
   if (OVER.has(run.phase)) return [button("start")];
   return [run.paused ? button("resume") : button("pause"), button("promote"), button("abort", { class: "danger" })];
 }
@@ -202,7 +218,11 @@ export function askRollout(what, scope, again) {
         ? h(
             "label",
             { class: "check" },
-            h("input", { type: "checkbox", checked: form.unproven, onchange: (event) => (form.unproven = event.target.checked) }),
+            h("input", {
+              type: "checkbox",
+              checked: form.unproven,
+              onchange: (event) => (form.unproven = event.target.checked),
+            }),
             " Also without evidence",
           )
         : null,

@@ -12,7 +12,8 @@ const SHOWN = 12;
 
 export function shadowing(found) {
   if (found === undefined) return section(TITLE, missing("Asking …"));
-  if (found.missing?.code === "http-404") return section(TITLE, missing("This router does not tell about shadow traffic."));
+  if (found.missing?.code === "http-404")
+    return section(TITLE, missing("This router does not tell about shadow traffic."));
   if (found.missing) return section(TITLE, missing(`${found.missing.message}. ${sentence(found.missing.instead)}`));
   if (found.trouble) return section(TITLE, missing(found.trouble.message));
   if (!found.compared) return section(TITLE, missing("Nothing has been compared yet."), copies(found.copies));
@@ -22,16 +23,31 @@ export function shadowing(found) {
 const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
 
 function verdicts(found) {
-  const parts = Object.entries(VERDICTS).map(([key, label]) => ({ key: `v-${key}`, label, value: found.verdicts[key] || 0 }));
+  const parts = Object.entries(VERDICTS).map(([key, label]) => ({
+    key: `v-${key}`,
+    label,
+    value: found.verdicts[key] || 0,
+  }));
   const { parity, noise } = found;
   return [
-    h("p", {}, `${plural(found.compared, "answer")} of ${found.legacy} and ${found.new} compared; the last at ${clock(found.until)}.`),
+    h(
+      "p",
+      {},
+      `${plural(found.compared, "answer")} of ${found.legacy} and ${found.new} compared; the last at ${clock(found.until)}.`,
+    ),
     stack(parts, "Verdicts"),
     h(
       "ul",
       { class: "stage-key" },
       parts.map((part) =>
-        h("li", { key: part.key }, h("i", { class: `swatch ${part.key}` }), h("span", {}, part.label), h("b", {}, count(part.value)), h("small", {}, share(part.value, found.compared))),
+        h(
+          "li",
+          { key: part.key },
+          h("i", { class: `swatch ${part.key}` }),
+          h("span", {}, part.label),
+          h("b", {}, count(part.value)),
+          h("small", {}, share(part.value, found.compared)),
+        ),
       ),
     ),
     parity.paired
@@ -42,7 +58,12 @@ function verdicts(found) {
         )
       : null,
     noise.places?.length
-      ? h("p", { class: "note" }, "Noise, where only type and shape count: ", noise.places.map(([path, kind]) => h("code", { key: path }, `${path} (${kind}) `)))
+      ? h(
+          "p",
+          { class: "note" },
+          "Noise, where only type and shape count: ",
+          noise.places.map(([path, kind]) => h("code", { key: path }, `${path} (${kind}) `)),
+        )
       : null,
   ];
 }
@@ -54,8 +75,14 @@ function places(found) {
   if (!listed.length) return h("p", { class: "calm" }, "No place differs.");
   return [
     h("h3", {}, "Where answers differ"),
-    h("ul", { class: "places" }, listed.slice(0, SHOWN).map((place) => placeRow(place, found.compared))),
-    listed.length > SHOWN ? h("p", { class: "note" }, `and ${listed.length - SHOWN} more: strangler shadow report ${found.route} --all`) : null,
+    h(
+      "ul",
+      { class: "places" },
+      listed.slice(0, SHOWN).map((place) => placeRow(place, found.compared)),
+    ),
+    listed.length > SHOWN
+      ? h("p", { class: "note" }, `and ${listed.length - SHOWN} more: strangler shadow report ${found.route} --all`)
+      : null,
   ];
 }
 
@@ -81,7 +108,13 @@ function placeRow(place, compared) {
         h(
           "div",
           { key: index, class: "sample" },
-          h("p", {}, h("code", { class: "side legacy" }, shown(sample.legacy)), " → ", h("code", { class: "side new" }, shown(sample.new))),
+          h(
+            "p",
+            {},
+            h("code", { class: "side legacy" }, shown(sample.legacy)),
+            " → ",
+            h("code", { class: "side new" }, shown(sample.new)),
+          ),
           copyButton(sample.command),
         ),
       ),
@@ -114,5 +147,9 @@ function rules(found) {
 function copies(found) {
   const dropped = Object.entries(found).filter(([reason]) => reason !== "copied");
   const said = dropped.map(([reason, number]) => `${reason.replaceAll("_", " ")} ${count(number)}`).join(", ");
-  return h("p", { class: "note" }, `${count(found.copied || 0)} copies made${said ? `; not made or not used: ${said}` : ""}.`);
+  return h(
+    "p",
+    { class: "note" },
+    `${count(found.copied || 0)} copies made${said ? `; not made or not used: ${said}` : ""}.`,
+  );
 }

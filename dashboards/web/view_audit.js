@@ -71,7 +71,11 @@ export function auditView(place) {
       }
       const words = seen.text.toLowerCase().split(/\s+/).filter(Boolean);
       const fits = (each) =>
-        words.every((word) => `${each.revision} ${each.actor} ${each.source} ${each.reason} ${each.summary} ${each.order ?? ""}`.toLowerCase().includes(word));
+        words.every((word) =>
+          `${each.revision} ${each.actor} ${each.source} ${each.reason} ${each.summary} ${each.order ?? ""}`
+            .toLowerCase()
+            .includes(word),
+        );
       let listed = (seen.list || []).filter(fits);
       const alone = Number(place.argument);
       if (alone && seen.list && !listed.some((each) => each.revision === alone)) {
@@ -94,10 +98,18 @@ export function auditView(place) {
               changed();
             },
           }),
-          h("span", { class: "found", role: "status" }, seen.list ? `${plural(listed.length, "revision")}${seen.end ? "" : " so far"}` : ""),
+          h(
+            "span",
+            { class: "found", role: "status" },
+            seen.list ? `${plural(listed.length, "revision")}${seen.end ? "" : " so far"}` : "",
+          ),
         ),
         seen.trouble ? missing(seen.trouble) : null,
-        h("ol", { class: "revisions" }, listed.map((revision) => entry(revision, seen, open, alone))),
+        h(
+          "ol",
+          { class: "revisions" },
+          listed.map((revision) => entry(revision, seen, open, alone)),
+        ),
         seen.end || !seen.list ? null : h("button", { type: "button", onclick: more }, "Older revisions"),
       ];
     },
@@ -115,13 +127,26 @@ function entry(revision, seen, open, alone) {
       { class: "line" },
       h(
         "button",
-        { type: "button", class: "quiet unfold", "aria-expanded": String(opened), "aria-label": `Revision ${number}`, onclick: () => open(number) },
+        {
+          type: "button",
+          class: "quiet unfold",
+          "aria-expanded": String(opened),
+          "aria-label": `Revision ${number}`,
+          onclick: () => open(number),
+        },
         h("i", { "aria-hidden": "true" }),
         String(number),
       ),
       h("time", { title: moment(revision.at) }, ago(revision.at, now())),
       h("span", { class: "who-did" }, revision.actor),
-      h("span", { class: "what" }, revision.order ? badge(revision.order.startsWith("R") ? "bad" : "", revision.order) : badge("", revision.source), ` ${summary(revision)}`),
+      h(
+        "span",
+        { class: "what" },
+        revision.order
+          ? badge(revision.order.startsWith("R") ? "bad" : "", revision.order)
+          : badge("", revision.source),
+        ` ${summary(revision)}`,
+      ),
       h("span", { class: "why" }, revision.reason ? `“${revision.reason}”` : ""),
       h("span", { class: "n" }, revision.changed_routes ? plural(revision.changed_routes, "route") : ""),
     ),
@@ -144,12 +169,28 @@ function detail(number, found) {
     { class: "detail-box" },
     h("p", {}, `${moment(found.at)}, from ${found.source}`),
     h("pre", {}, found.lines.join("\n")),
-    found.overridden?.length ? h("p", {}, h("b", {}, "Overridden: "), found.overridden.map((each) => `${each.rule} (${each.reason})`).join("; ")) : null,
+    found.overridden?.length
+      ? h(
+          "p",
+          {},
+          h("b", {}, "Overridden: "),
+          found.overridden.map((each) => `${each.rule} (${each.reason})`).join("; "),
+        )
+      : null,
     found.routes.length
       ? h(
           "ul",
           { class: "moves" },
-          found.routes.slice(0, 12).map((route) => h("li", {}, state.byName.has(route.name) ? routeLink(route.name) : route.name, ` ${percent(route.before)} → ${percent(route.after)}`)),
+          found.routes
+            .slice(0, 12)
+            .map((route) =>
+              h(
+                "li",
+                {},
+                state.byName.has(route.name) ? routeLink(route.name) : route.name,
+                ` ${percent(route.before)} → ${percent(route.after)}`,
+              ),
+            ),
           found.routes.length > 12 ? h("li", {}, `and ${found.routes.length - 12} more`) : null,
         )
       : null,
@@ -179,7 +220,12 @@ async function compare(number) {
     shown = refusal(error);
   }
   openDialog(`What has changed since revision ${number}`, (close) =>
-    h("div", { class: "order" }, shown, h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: close }, "Done"))),
+    h(
+      "div",
+      { class: "order" },
+      shown,
+      h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: close }, "Done")),
+    ),
   );
 }
 
@@ -187,5 +233,7 @@ function restore(number) {
   const note =
     "Its orders and its routes.yaml become a new revision. Rollbacks and freezes in force stay, and the file on the " +
     "disk is set aside until somebody edits it.";
-  giveReason(`Restore revision ${number}`, "Restore", note, (reason) => post(`/api/v1/revisions/${number}/restore`, { reason }));
+  giveReason(`Restore revision ${number}`, "Restore", note, (reason) =>
+    post(`/api/v1/revisions/${number}/restore`, { reason }),
+  );
 }

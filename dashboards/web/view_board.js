@@ -47,7 +47,17 @@ export function boardView() {
     title: "Board",
     draw: () => [
       h("h1", { class: "unseen" }, "Board"),
-      h("div", { class: "board" }, needs(seen), figures(seen), hour(seen), standing(seen), burnUp(seen), groups(seen), feed()),
+      h(
+        "div",
+        { class: "board" },
+        needs(seen),
+        figures(seen),
+        hour(seen),
+        standing(seen),
+        burnUp(seen),
+        groups(seen),
+        feed(),
+      ),
     ],
     stop() {
       clearInterval(timer);
@@ -59,12 +69,24 @@ export function boardView() {
 // -- what needs a person ----------------------------------------------------------------------------------------------
 
 function needs(seen) {
-  const found = state.status ? [...trouble(state.status), ...places(state.status), ...orders(state.status), ...runs(seen.rollouts), ...stuck(seen.progress)] : [];
+  const found = state.status
+    ? [
+        ...trouble(state.status),
+        ...places(state.status),
+        ...orders(state.status),
+        ...runs(seen.rollouts),
+        ...stuck(seen.progress),
+      ]
+    : [];
   return section(
     "Needs a person now",
     found.length
       ? h("ul", { class: "needs" }, found)
-      : h("p", { class: "calm" }, "Nothing. Every worker has confirmed what is in force, and no order waits for anybody."),
+      : h(
+          "p",
+          { class: "calm" },
+          "Nothing. Every worker has confirmed what is in force, and no order waits for anybody.",
+        ),
   );
 }
 
@@ -82,12 +104,10 @@ function* trouble(status) {
   const { source } = status;
   if (source.status !== "ok") {
     const good = source.last_good_at ? ` of ${clock(source.last_good_at)}` : "";
-    yield need(
-      "source",
-      "bad",
-      `${source.path} is ${source.status}`,
-      [`The last good one${good} stays in force.`, h("pre", {}, source.problems.slice(0, 8).join("\n"))],
-    );
+    yield need("source", "bad", `${source.path} is ${source.status}`, [
+      `The last good one${good} stays in force.`,
+      h("pre", {}, source.problems.slice(0, 8).join("\n")),
+    ]);
   }
   if (source.confirm_until) {
     yield need(
@@ -99,7 +119,12 @@ function* trouble(status) {
     );
   }
   if (!status.persisted) {
-    yield need("store", "bad", "The store does not answer", "What is in force is not recorded yet; it holds all the same.");
+    yield need(
+      "store",
+      "bad",
+      "The store does not answer",
+      "What is in force is not recorded yet; it holds all the same.",
+    );
   }
   for (const worker of status.workers) {
     if (worker.confirmed) continue;
@@ -111,7 +136,11 @@ function* trouble(status) {
 // Places that are not as they should be, and what that changes.
 function* places(status) {
   for (const target of status.places?.down || []) {
-    const when = target.held ? "waits for a person" : target.back_at ? `back at ${clock(target.back_at)} at the earliest` : "";
+    const when = target.held
+      ? "waits for a person"
+      : target.back_at
+        ? `back at ${clock(target.back_at)} at the earliest`
+        : "";
     yield need(
       `down-${target.upstream}-${target.endpoint}-${target.address}`,
       "bad",
@@ -123,8 +152,15 @@ function* places(status) {
   const changes = status.places?.changes || [];
   if (changes.length) {
     const routes = changes.reduce((sum, change) => sum + change.count, 0);
-    const more = changes.length > 1 ? `, and ${plural(changes.length - 1, "more of that kind", "more of that kind")}` : "";
-    yield need("changes", "warn", `${plural(routes, "route")} elsewhere than ordered`, changes[0].text + more, h("a", { href: "#/sites" }, "Sites"));
+    const more =
+      changes.length > 1 ? `, and ${plural(changes.length - 1, "more of that kind", "more of that kind")}` : "";
+    yield need(
+      "changes",
+      "warn",
+      `${plural(routes, "route")} elsewhere than ordered`,
+      changes[0].text + more,
+      h("a", { href: "#/sites" }, "Sites"),
+    );
   }
 }
 
@@ -164,13 +200,19 @@ function* orders(status) {
 // Rollouts that have gone back, or that wait for somebody.
 function* runs(found) {
   for (const run of found?.rollouts || []) {
-    const level = run.phase === "rolled-back" || run.phase === "rolling-back" ? "bad" : run.held || run.paused ? "warn" : "";
+    const level =
+      run.phase === "rolled-back" || run.phase === "rolling-back" ? "bad" : run.held || run.paused ? "warn" : "";
     if (!level) continue;
     const why = run.verdict?.sentence && level === "bad" ? run.verdict.sentence : run.held || run.paused || run.text;
-    yield need(`run-${run.route}`, level, [badge(level, "rollout"), " ", routeLink(run.route)], why, h("a", { href: "#/rollouts" }, "Rollouts"));
+    yield need(
+      `run-${run.route}`,
+      level,
+      [badge(level, "rollout"), " ", routeLink(run.route)],
+      why,
+      h("a", { href: "#/rollouts" }, "Rollouts"),
+    );
   }
 }
-
 
 function* stuck(progress) {
   if (!progress) return;
@@ -197,8 +239,16 @@ function figures(seen) {
   return h(
     "section",
     { class: "tiles", "aria-label": "In short", key: "tiles" },
-    tile("of traffic is on new", share === null ? "–" : `${share.toFixed(1)} %`, total ? `${rate(total[1])} of ${rate(total[0] + total[1])} requests/s` : "no traffic"),
-    tile("of APIs are finished", all ? percent(all.percent) : "–", all ? `${count(all.finished)} of ${count(all.total)}` : ""),
+    tile(
+      "of traffic is on new",
+      share === null ? "–" : `${share.toFixed(1)} %`,
+      total ? `${rate(total[1])} of ${rate(total[0] + total[1])} requests/s` : "no traffic",
+    ),
+    tile(
+      "of APIs are finished",
+      all ? percent(all.percent) : "–",
+      all ? `${count(all.finished)} of ${count(all.total)}` : "",
+    ),
     tile("is the likely end", all?.forecast ? day(all.forecast.likely) : "–", forecastWords(all)),
     tile("orders in force", state.status ? count(state.status.orders.length) : "–", orderWords()),
   );
@@ -229,7 +279,12 @@ function standing(seen) {
   return section(
     "Stages",
     h("div", { class: "stage-line" }, h("span", {}, "APIs"), stack(parts(all.apis), "APIs by stage")),
-    h("div", { class: "stage-line" }, h("span", {}, "traffic"), stack(parts(all.traffic_by_stage), "Traffic by stage, in percent")),
+    h(
+      "div",
+      { class: "stage-line" },
+      h("span", {}, "traffic"),
+      stack(parts(all.traffic_by_stage), "Traffic by stage, in percent"),
+    ),
     h(
       "ul",
       { class: "stage-key" },
@@ -252,7 +307,8 @@ function hour(seen) {
   const { at, sides } = seen.hour;
   const to = at.at(-1);
   const from = Math.min(at[0], to - 300);
-  const lines = (field) => ["legacy", "new"].map((side) => ({ key: side, label: side, at, values: sides[side][field] }));
+  const lines = (field) =>
+    ["legacy", "new"].map((side) => ({ key: side, label: side, at, values: sides[side][field] }));
   return section(
     "Last hour",
     h(
@@ -267,7 +323,8 @@ function hour(seen) {
 
 function burnUp(seen) {
   const points = seen.curve?.points || [];
-  if (points.length < 2) return section("Burn-up", missing("The curve begins with the second point, a few minutes after the first start."));
+  if (points.length < 2)
+    return section("Burn-up", missing("The curve begins with the second point, a few minutes after the first start."));
   const at = points.map((point) => point.at);
   const forecast = seen.progress?.all.forecast;
   const total = points.at(-1).total;
@@ -280,7 +337,13 @@ function burnUp(seen) {
     const end = Math.min(forecast.latest ?? forecast.likely, forecast.likely + 365 * 86_400);
     to = Math.max(to, end);
     const last = points.at(-1);
-    lines.push({ key: "likely", label: "likely", at: [last.at, forecast.likely], values: [last.finished, total], area: false });
+    lines.push({
+      key: "likely",
+      label: "likely",
+      at: [last.at, forecast.likely],
+      values: [last.finished, total],
+      area: false,
+    });
   }
   const shares = [{ key: "new", label: "of traffic on new", at, values: points.map((point) => point.traffic) }];
   return section(
@@ -289,7 +352,15 @@ function burnUp(seen) {
       "div",
       { class: "charts" },
       chart({ title: "APIs finished", lines, from: at[0], to, format: count, area: true }),
-      chart({ title: "Share of traffic", lines: shares, from: at[0], to: at.at(-1), format: percent, area: true, most: 100 }),
+      chart({
+        title: "Share of traffic",
+        lines: shares,
+        from: at[0],
+        to: at.at(-1),
+        format: percent,
+        area: true,
+        most: 100,
+      }),
     ),
   );
 }
@@ -338,7 +409,11 @@ function groups(seen) {
             ),
           ),
         ),
-        h("tbody", {}, found.map((each) => teamRow(each, seen.by))),
+        h(
+          "tbody",
+          {},
+          found.map((each) => teamRow(each, seen.by)),
+        ),
       ),
     ),
   );
@@ -370,15 +445,17 @@ function feed() {
       ? h(
           "ol",
           { class: "feed" },
-          state.feed.slice(0, 14).map((event, index) =>
-            h(
-              "li",
-              { key: `${event.at}-${index}` },
-              h("time", { title: ago(event.at, now()) }, clock(event.at)),
-              h("b", {}, event.name),
-              h("span", {}, eventText(event.fields)),
+          state.feed
+            .slice(0, 14)
+            .map((event, index) =>
+              h(
+                "li",
+                { key: `${event.at}-${index}` },
+                h("time", { title: ago(event.at, now()) }, clock(event.at)),
+                h("b", {}, event.name),
+                h("span", {}, eventText(event.fields)),
+              ),
             ),
-          ),
         )
       : h("p", { class: "calm" }, "Quiet since this page was opened."),
   );

@@ -3,26 +3,30 @@
 import { get, may, post, session } from "./api.js";
 import { announce, h } from "./dom.js";
 import { rateOf, watchRates } from "./figures.js";
-import { ms, percent, plural, rate, scopeOption, scopeText } from "./format.js";
+import { percent, plural, rate } from "./format.js";
 import { actorField, resumeOrder } from "./orders.js";
-import { copyButton, missing, moves, orderWhen, refusal, scopeLink, workerList } from "./parts.js";
+import { missing, moves, orderWhen, refusal, scopeLink, workerList } from "./parts.js";
+import { isRaised, PACES, RAISED, result, whatText } from "./rollback_result.js";
 import { changed, refresh, state } from "./store.js";
 
 const LOOK = 400;
 const LOOKS = 25; // ten seconds; a long poll or a tunnel may take longer than that
 const LISTED = 60;
 const WATCH = 300; // between two looks at the workers while their word is awaited
-const PACES = { "": "at once", "20s": "in steps, over 20 s", "1m": "in steps, over a minute", "5m": "in steps, over 5 minutes" };
-
-// Rollbacks whose scope the router looks up itself.
-const RAISED = [
-  { said: { last: true }, label: "What the newest change raised", option: "--last" },
-  { said: { since: "60m" }, label: "All that was raised within the last hour", option: "--since 60m" },
-];
 
 export function rollbackView(place) {
   const stopRates = watchRates();
-  const seen = { text: "", scope: asked(place), reason: "", over: "", preview: null, previewed: "", busy: false, refused: null, done: null };
+  const seen = {
+    text: "",
+    scope: asked(place),
+    reason: "",
+    over: "",
+    preview: null,
+    previewed: "",
+    busy: false,
+    refused: null,
+    done: null,
+  };
   let stopped = false;
   if (seen.scope) look();
 
@@ -67,7 +71,12 @@ export function rollbackView(place) {
       const change = await post("/api/v1/rollbacks", { ...what, reason, ...(seen.over ? { over: seen.over } : {}) });
       seen.done = { change, looks: [], quiet: null, scope: seen.scope, over: seen.over };
       const late = change.workers.filter((worker) => worker.ms === undefined).length;
-      announce(late ? `In force, but ${plural(late, "worker has", "workers have")} not confirmed` : "Rolled back, confirmed by all workers", true);
+      announce(
+        late
+          ? `In force, but ${plural(late, "worker has", "workers have")} not confirmed`
+          : "Rolled back, confirmed by all workers",
+        true,
+      );
       prove(seen.done);
     } catch (error) {
       seen.refused = error;
@@ -116,7 +125,9 @@ export function rollbackView(place) {
     draw: () => [
       h("h1", {}, "Roll back to legacy"),
       !may("operator")
-        ? missing(`${session.name} is signed in as ${session.role}. Rolling back needs the role operator; ask somebody who has it.`)
+        ? missing(
+            `${session.name} is signed in as ${session.role}. Rolling back needs the role operator; ask somebody who has it.`,
+          )
         : seen.done
           ? result(seen, () => {
               Object.assign(seen, { done: null, scope: null, preview: null, reason: "" });
@@ -132,18 +143,10 @@ export function rollbackView(place) {
   };
 }
 
-function isRaised(scope) {
-  return "last" in scope || "since" in scope;
-}
-
-function whatText(scope) {
-  const raised = RAISED.find((each) => JSON.stringify(each.said) === JSON.stringify(scope));
-  return raised ? raised.label.toLowerCase() : scopeText(scope);
-}
-
 // What is left on the new side, of several orders.
 function together(looks) {
-  const sum = (field) => looks.reduce((total, look) => (look[field] === null ? total : (total ?? 0) + look[field]), null);
+  const sum = (field) =>
+    looks.reduce((total, look) => (look[field] === null ? total : (total ?? 0) + look[field]), null);
   return { at: looks[0].at, answered: sum("answered"), in_flight: sum("in_flight"), tunnels: sum("tunnels") };
 }
 
@@ -168,7 +171,11 @@ function form(seen, choose, give) {
         },
       }),
       h("p", { class: "scope-head", "aria-hidden": "true" }, "requests/s on new"),
-      h("div", { class: "scopes" }, scopes(seen).map((each) => scopeRow(each, seen, choose))),
+      h(
+        "div",
+        { class: "scopes" },
+        scopes(seen).map((each) => scopeRow(each, seen, choose)),
+      ),
     ),
     h(
       "div",
@@ -201,7 +208,11 @@ function form(seen, choose, give) {
       h(
         "button",
         { class: "rollback-button", disabled: !seen.scope || seen.busy },
-        seen.busy ? "Waiting for the workers …" : seen.scope ? `Roll back ${whatText(seen.scope)}` : "Choose what to roll back",
+        seen.busy
+          ? "Waiting for the workers …"
+          : seen.scope
+            ? `Roll back ${whatText(seen.scope)}`
+            : "Choose what to roll back",
       ),
       h("p", { class: "note" }, "At once, and until somebody resumes it. No rule stands in the way."),
     ),
@@ -230,19 +241,30 @@ function scopes(seen) {
   }
   const found = [];
   const groups = [];
-  if (fits("everything all")) found.push({ scope: { all: true }, label: "Everything", rate: all, sub: plural(state.routes.length, "route"), words: true });
+  if (fits("everything all"))
+    found.push({
+      scope: { all: true },
+      label: "Everything",
+      rate: all,
+      sub: plural(state.routes.length, "route"),
+      words: true,
+    });
   for (const { said, label, option } of RAISED) {
-    if (fits(label)) found.push({ scope: said, label, rate: null, sub: `as strangler rollback ${option}`, words: true });
+    if (fits(label))
+      found.push({ scope: said, label, rate: null, sub: `as strangler rollback ${option}`, words: true });
   }
   for (const group of state.groups) {
     if (!fits(`group ${group.name}`)) continue;
-    const at = group.onNew ? `${group.onNew} of ${group.routes} on new, up to ${percent(group.highest)}` : "all on legacy";
+    const at = group.onNew
+      ? `${group.onNew} of ${group.routes} on new, up to ${percent(group.highest)}`
+      : "all on legacy";
     groups.push({ scope: { group: group.name }, label: group.name, rate: rates.get(group.name), sub: `group · ${at}` });
   }
   groups.sort((a, b) => b.rate - a.rate);
   found.push(...groups);
   for (const site of state.status?.places?.sites || []) {
-    if (fits(`site ${site.name}`)) found.push({ scope: { site: site.name }, label: site.name, rate: null, sub: "site · its requests go to legacy" });
+    if (fits(`site ${site.name}`))
+      found.push({ scope: { site: site.name }, label: site.name, rate: null, sub: "site · its requests go to legacy" });
   }
   const routes = state.routes.filter((route) => fits(`${route.name} ${route.path} ${route.group}`));
   const live = routes.map((route) => ({
@@ -268,14 +290,25 @@ function scopeRow(each, seen, choose) {
     h("input", { type: "radio", name: "scope", checked: chosen, onchange: () => choose(each.scope) }),
     h("span", { class: each.words ? "" : "name" }, each.label),
     h("small", {}, each.sub),
-    h("span", { class: "n" }, each.rate === null ? "" : rate(each.rate), h("span", { class: "unseen" }, " requests a second on new")),
+    h(
+      "span",
+      { class: "n" },
+      each.rate === null ? "" : rate(each.rate),
+      h("span", { class: "unseen" }, " requests a second on new"),
+    ),
   );
 }
 
 function consequences(seen) {
-  if (!seen.scope) return h("p", { class: "note", "aria-live": "polite" }, "Choose on the left; the busiest on the new side stand first.");
+  if (!seen.scope)
+    return h(
+      "p",
+      { class: "note", "aria-live": "polite" },
+      "Choose on the left; the busiest on the new side stand first.",
+    );
   const found = seen.preview;
-  if (isRaised(seen.scope)) return h("p", { class: "note", "aria-live": "polite" }, "The router looks up which routes these are.");
+  if (isRaised(seen.scope))
+    return h("p", { class: "note", "aria-live": "polite" }, "The router looks up which routes these are.");
   if (!found) return h("p", { class: "note", "aria-live": "polite" }, "");
   const back = found.routes.reduce((sum, route) => sum + rateOf(route.name).new, 0);
   return h(
@@ -283,120 +316,17 @@ function consequences(seen) {
     { class: "preview", "aria-live": "polite" },
     found.routes.length
       ? [
-          h("p", {}, h("b", {}, plural(found.routes.length, "route")), ` to 0 %; about `, h("b", {}, `${rate(back)} requests/s`), " come back to legacy."),
+          h(
+            "p",
+            {},
+            h("b", {}, plural(found.routes.length, "route")),
+            ` to 0 %; about `,
+            h("b", {}, `${rate(back)} requests/s`),
+            " come back to legacy.",
+          ),
           moves(found.routes, 5),
         ]
       : h("p", {}, "No share changes: nothing of it is on new, or it is held on legacy already."),
-  );
-}
-
-// -- after ------------------------------------------------------------------------------------------------------------
-
-function result(seen, anew) {
-  const { change, scope, over } = seen.done;
-  const confirmed = change.confirmed || caughtUp(change);
-  const orders = change.orders?.length ? change.orders : [change.order];
-  const headline = over ? `${capital(whatText(scope))} goes to legacy, ${PACES[over]}` : `${capital(whatText(scope))} is on legacy`;
-  return h(
-    "section",
-    { class: "rollback-result", id: "rollback-result", tabindex: "-1", "aria-label": "What became of it", key: "result" },
-    h(
-      "div",
-      { class: `verdict ${confirmed ? "good" : "bad"}` },
-      h("h2", {}, confirmed ? headline : "In force, but not confirmed by all workers"),
-      h(
-        "p",
-        {},
-        change.already
-          ? `It was already: ${change.order.id} by ${change.order.actor} holds it.`
-          : `${orders.map(({ id }) => id).join(", ")}, revision ${change.revision}, after ${ms(change.ms)}.`,
-        change.persisted ? "" : " Not recorded yet: the store does not answer. It holds all the same.",
-      ),
-    ),
-    h("div", { class: "columns" }, [
-      h("div", { key: "w" }, h("h3", {}, "Every worker's word"), workerList(words(change))),
-      h("div", { key: "p" }, h("h3", {}, "What traffic says"), proof(seen.done), legacyNote(change.legacy)),
-      h(
-        "div",
-        { key: "r" },
-        h("h3", {}, plural(change.routes.length, "route moved", "routes moved")),
-        moves(change.routes, 6) || h("p", { class: "note" }, "None: no share was above 0 %."),
-        skipped(change.skipped),
-      ),
-    ]),
-    h("h3", {}, "Undo"),
-    orders.map(({ id }) => h("div", { key: id }, copyButton(`strangler resume ${id} --reason '...'`))),
-    h(
-      "div",
-      { class: "buttons" },
-      orders.slice(0, 6).map((order) =>
-        h("button", { type: "button", key: order.id, onclick: () => resumeOrder(order) }, orders.length > 1 ? `Undo ${order.id}: resume …` : "Undo: resume …"),
-      ),
-      h("button", { type: "button", class: "quiet", onclick: anew }, "Roll back something else"),
-    ),
-    h("p", { class: "note" }, "The same on the command line: ", h("code", {}, command(scope, over))),
-  );
-}
-
-function command(scope, over) {
-  const raised = RAISED.find((each) => JSON.stringify(each.said) === JSON.stringify(scope));
-  return `strangler rollback ${raised ? raised.option : scopeOption(scope)} ${over ? `--over ${over} ` : ""}--reason '...'`;
-}
-
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
-
-// Has every worker confirmed it, or something newer, meanwhile?
-function caughtUp(change) {
-  const workers = state.status?.workers || [];
-  return workers.length > 0 && state.status.revision >= change.revision && workers.every((worker) => worker.confirmed);
-}
-
-function words(change) {
-  return change.workers.map((worker) => {
-    if (worker.ms !== undefined) return { id: worker.id, done: true, says: `confirmed in ${ms(worker.ms)}` };
-    const present = state.status?.workers.find((each) => each.id === worker.id);
-    if (present?.confirmed && present.revision >= change.revision) return { id: worker.id, done: true, says: "confirmed since" };
-    return { id: worker.id, failed: true, says: worker.error || "has not confirmed" };
-  });
-}
-
-function proof(done) {
-  const [before, after] = done.looks.slice(-2);
-  if (!after) return h("p", { class: "note" }, done.blind ? `Not known: ${done.blind}` : "Looking …");
-  const per = (after.answered - before.answered) / Math.max(0.001, after.at - before.at);
-  return h(
-    "ul",
-    { class: "proof" },
-    h("li", { class: per === 0 ? "done" : "waiting" }, h("span", {}, "answered by new"), h("b", {}, `${rate(per)} requests/s`)),
-    after.in_flight === null
-      ? null
-      : h("li", { class: after.in_flight ? "waiting" : "done" }, h("span", {}, "still under way there"), h("b", {}, String(after.in_flight))),
-    after.tunnels ? h("li", { class: "waiting" }, h("span", {}, "open tunnels"), h("b", {}, String(after.tunnels))) : null,
-    done.quiet === null || done.quiet === undefined
-      ? h("li", { class: "waiting" }, h("span", {}, done.finished ? "not quiet yet: look again at the route" : "looking on …"))
-      : h("li", { class: "done" }, h("span", {}, "quiet"), h("b", {}, "nothing goes to the new side")),
-  );
-}
-
-function skipped(found) {
-  if (!found?.length) return null;
-  return h(
-    "details",
-    {},
-    h("summary", {}, `${plural(found.length, "route")} skipped`),
-    h("ul", {}, found.slice(0, 20).map((each) => h("li", {}, `${each.name}: ${each.why}`))),
-  );
-}
-
-function legacyNote(legacy) {
-  if (!legacy) return null;
-  return h(
-    "p",
-    { class: legacy.above_highest ? "result warn" : "note" },
-    `Legacy serves ${rate(legacy.requests_per_second)} requests/s, and ${rate(legacy.returning)} come back to it. `,
-    legacy.above_highest
-      ? h("b", {}, `That is more than the ${rate(legacy.highest)} it has served at most lately. If it falters, resume with a small weight.`)
-      : "",
   );
 }
 
@@ -418,10 +348,13 @@ function inForce() {
           { key: order.id, class: "need bad" },
           h("span", { class: "what" }, `${order.id}: `, scopeLink(order.scope)),
           h("span", { class: "why" }, `${order.actor}: “${order.reason}”, ${orderWhen(order)}`),
-          h("span", { class: "do" }, may("operator") ? h("button", { type: "button", onclick: () => resumeOrder(order) }, "Resume …") : null),
+          h(
+            "span",
+            { class: "do" },
+            may("operator") ? h("button", { type: "button", onclick: () => resumeOrder(order) }, "Resume …") : null,
+          ),
         ),
       ),
     ),
   );
 }
-

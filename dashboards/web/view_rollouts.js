@@ -47,7 +47,9 @@ function fits(seen) {
     over: (run) => OVER.has(run.phase),
     all: () => true,
   };
-  return (run) => phases[seen.phase](run) && words.every((word) => `${run.route} ${run.plan} ${run.upstream}`.toLowerCase().includes(word));
+  return (run) =>
+    phases[seen.phase](run) &&
+    words.every((word) => `${run.route} ${run.plan} ${run.upstream}`.toLowerCase().includes(word));
 }
 
 function toolbar(seen, ask) {
@@ -85,8 +87,14 @@ function toolbar(seen, ask) {
         ),
       ),
     ),
-    h("span", { class: "found", role: "status" }, seen.found ? `${found.filter(fits(seen)).length} of ${plural(found.length, "rollout")}` : ""),
-    seen.found && !seen.found.armed ? h("b", { class: "bad-text" }, "The controller raises nothing: it is not armed.") : null,
+    h(
+      "span",
+      { class: "found", role: "status" },
+      seen.found ? `${found.filter(fits(seen)).length} of ${plural(found.length, "rollout")}` : "",
+    ),
+    seen.found && !seen.found.armed
+      ? h("b", { class: "bad-text" }, "The controller raises nothing: it is not armed.")
+      : null,
     action("operator", "Start everything that has a plan …", () => askRollout("start", { all: true }, ask)),
   );
 }
@@ -96,11 +104,17 @@ function cards(seen, ask) {
   if (!seen.found) return missing("Asking …");
   const found = seen.found.rollouts.filter(fits(seen));
   if (!found.length) {
-    const none = seen.found.rollouts.length ? "None is like that." : "None has been started. Give routes a `rollout:` in routes.yaml, then start them here or with `strangler rollout start ROUTE`.";
+    const none = seen.found.rollouts.length
+      ? "None is like that."
+      : "None has been started. Give routes a `rollout:` in routes.yaml, then start them here or with `strangler rollout start ROUTE`.";
     return missing(none);
   }
   return [
-    h("div", { class: "cards" }, found.slice(0, SHOWN).map((run) => runCard(run, ask))),
+    h(
+      "div",
+      { class: "cards" },
+      found.slice(0, SHOWN).map((run) => runCard(run, ask)),
+    ),
     found.length > SHOWN ? missing(`and ${found.length - SHOWN} more: search for them.`) : null,
   ];
 }
@@ -110,13 +124,25 @@ function foresight({ calendar }) {
   if (!calendar || !calendar.routes) return null;
   return section(
     "What it would take",
-    h("p", {}, `${plural(calendar.routes, "route")} with a plan: ${calendar.day} would be through within a day, ${calendar.week} within a week, ${calendar.month} within a month.`),
+    h(
+      "p",
+      {},
+      `${plural(calendar.routes, "route")} with a plan: ${calendar.day} would be through within a day, ${calendar.week} within a week, ${calendar.month} within a month.`,
+    ),
     calendar.slow.length
       ? h(
           "details",
           {},
           h("summary", {}, `${plural(calendar.slow.length, "route")} with too little traffic for that`),
-          h("ul", {}, calendar.slow.slice(0, 50).map((each) => h("li", { key: each.route }, `${each.route}: ${each.seconds === null ? "never" : span(each.seconds)}`))),
+          h(
+            "ul",
+            {},
+            calendar.slow
+              .slice(0, 50)
+              .map((each) =>
+                h("li", { key: each.route }, `${each.route}: ${each.seconds === null ? "never" : span(each.seconds)}`),
+              ),
+          ),
         )
       : null,
   );

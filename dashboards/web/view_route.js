@@ -113,16 +113,27 @@ function head(route) {
       layer("declared", percent(route.declared), "in routes.yaml"),
       layer("ordered", percent(route.ordered), route.ordered_by || "no weight order"),
       layer("in force", percent(route.effective), why(route, order), shareBar(route, measured), "strong"),
-      layer("measured", measured === null ? "–" : percent(Math.round(measured * 10) / 10), `${rate(rateOf(route.name).total)} requests/s`),
+      layer(
+        "measured",
+        measured === null ? "–" : percent(Math.round(measured * 10) / 10),
+        `${rate(rateOf(route.name).total)} requests/s`,
+      ),
     ),
     h(
       "div",
       { class: "buttons" },
-      route.new ? action("operator", "Weight …", () => giveOrder("weight", scope, { value: String(route.effective) }), { class: "primary", key: "w" }) : null,
+      route.new
+        ? action("operator", "Weight …", () => giveOrder("weight", scope, { value: String(route.effective) }), {
+            class: "primary",
+            key: "w",
+          })
+        : null,
       action("operator", "Cap …", () => giveOrder("cap", scope), { key: "c" }),
       action("operator", "Freeze …", () => giveOrder("freeze", scope), { key: "f" }),
       action("operator", "Pin …", () => giveOrder("pin", scope), { key: "p" }),
-      order && may("operator") ? h("button", { type: "button", key: "r", onclick: () => resumeOrder(order) }, `Resume ${order.id} …`) : null,
+      order && may("operator")
+        ? h("button", { type: "button", key: "r", onclick: () => resumeOrder(order) }, `Resume ${order.id} …`)
+        : null,
     ),
   );
 }
@@ -133,7 +144,12 @@ function why(route, order) {
 }
 
 function layer(label, value, detail, bar = null, kind = "") {
-  return h("div", { key: label, class: kind }, h("dt", {}, label), h("dd", {}, h("b", {}, value), bar, h("small", {}, detail)));
+  return h(
+    "div",
+    { key: label, class: kind },
+    h("dt", {}, label),
+    h("dd", {}, h("b", {}, value), bar, h("small", {}, detail)),
+  );
 }
 
 // -- both sides -------------------------------------------------------------------------------------------------------
@@ -141,7 +157,14 @@ function layer(label, value, detail, bar = null, kind = "") {
 function sides(route, seen) {
   const latest = latestOf(route.name);
   const rates = rateOf(route.name);
-  const row = (label, of) => h("tr", { key: label }, h("th", { scope: "row" }, label), h("td", { class: "n" }, of("legacy")), h("td", { class: "n" }, of("new")));
+  const row = (label, of) =>
+    h(
+      "tr",
+      { key: label },
+      h("th", { scope: "row" }, label),
+      h("td", { class: "n" }, of("legacy")),
+      h("td", { class: "n" }, of("new")),
+    );
   return section(
     "Both sides",
     h(
@@ -203,11 +226,22 @@ function plots(seen) {
 function timeline(route, seen) {
   if (!seen.past) return section("History", missing(seen.trouble || "Asking …"));
   const entries = [
-    ...seen.past.map((revision) => ({ at: revision.at, key: `r${revision.revision}`, tree: () => revised(route, revision) })),
+    ...seen.past.map((revision) => ({
+      at: revision.at,
+      key: `r${revision.revision}`,
+      tree: () => revised(route, revision),
+    })),
     ...seen.log.map((line) => ({ at: line.at, key: `l${line.number}`, tree: () => judged(line) })),
   ].sort((a, b) => b.at - a.at);
   if (!entries.length) return section("History", missing("No revision that is kept has changed this route."));
-  return section("History", h("ol", { class: "timeline" }, entries.map((entry) => ({ ...entry.tree(), key: entry.key }))));
+  return section(
+    "History",
+    h(
+      "ol",
+      { class: "timeline" },
+      entries.map((entry) => ({ ...entry.tree(), key: entry.key })),
+    ),
+  );
 }
 
 function revised(route, revision) {
@@ -232,12 +266,26 @@ function revised(route, revision) {
 // A verdict, or what else a rollout had to say.
 function judged(line) {
   const { verdict, reason, actor, why } = line.body;
-  const said = [verdict?.sentence, typeof verdict === "string" ? verdict : "", why, actor && `by ${actor}`, reason && `“${reason}”`];
+  const said = [
+    verdict?.sentence,
+    typeof verdict === "string" ? verdict : "",
+    why,
+    actor && `by ${actor}`,
+    reason && `“${reason}”`,
+  ];
   return h(
     "li",
     { class: "said" },
     h("time", { title: moment(line.at) }, ago(line.at, now())),
-    h("span", { class: "what" }, badge(line.kind.includes("roll") && line.kind.endsWith("back") ? "bad" : "", line.kind.replace("rollout.", "").replaceAll("_", " ")), " rollout"),
+    h(
+      "span",
+      { class: "what" },
+      badge(
+        line.kind.includes("roll") && line.kind.endsWith("back") ? "bad" : "",
+        line.kind.replace("rollout.", "").replaceAll("_", " "),
+      ),
+      " rollout",
+    ),
     h("span", { class: "why" }, said.filter(Boolean).join(" · ")),
   );
 }
@@ -261,13 +309,21 @@ function explainBox(name) {
     }
     changed();
   };
-  const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
+  const lines = (text) =>
+    text
+      .split("\n")
+      .map((line) => line.trim())
+      .filter(Boolean);
   const field = (label, key, more = {}) =>
     h(
       "label",
       { class: "field", key },
       h("span", {}, label),
-      h(more.tall ? "textarea" : "input", { value: form[key] ?? "", oninput: (event) => (form[key] = event.target.value), ...more.props }),
+      h(more.tall ? "textarea" : "input", {
+        value: form[key] ?? "",
+        oninput: (event) => (form[key] = event.target.value),
+        ...more.props,
+      }),
     );
   return (route) => {
     form.method ??= route.methods[0] || "GET";
@@ -284,7 +340,12 @@ function explainBox(name) {
         field("Or the X-Request-Id of an answer", "id", { props: { class: "long" } }),
         h("div", { class: "buttons" }, h("button", { class: "primary" }, "Explain")),
       ),
-      h("div", { "aria-live": "polite" }, sight.refused ? h("p", { class: "bad-text" }, sight.refused.message) : null, sight.found ? told(sight.found) : null),
+      h(
+        "div",
+        { "aria-live": "polite" },
+        sight.refused ? h("p", { class: "bad-text" }, sight.refused.message) : null,
+        sight.found ? told(sight.found) : null,
+      ),
     );
   };
 }
@@ -294,7 +355,9 @@ function told(found) {
     return h(
       "ul",
       { class: "told" },
-      found.exchanges.map((each) => h("li", {}, h("b", { class: `side ${each.side}` }, each.side), ` ${each.route}: ${each.why}`)),
+      found.exchanges.map((each) =>
+        h("li", {}, h("b", { class: `side ${each.side}` }, each.side), ` ${each.route}: ${each.why}`),
+      ),
     );
   }
   return h(
@@ -304,17 +367,27 @@ function told(found) {
       "p",
       {},
       found.side ? [h("b", { class: `side ${found.side}` }, found.side), " answers it: "] : h("b", {}, "It is drawn: "),
-      found.route ? `route ${found.route}, ${percent(found.share)} on new. ` : found.hint || "no route takes it, so legacy answers. ",
+      found.route
+        ? `route ${found.route}, ${percent(found.share)} on new. `
+        : found.hint || "no route takes it, so legacy answers. ",
       found.subject !== null && found.subject !== undefined
         ? ["Subject ", h("code", {}, `${found.subject_source} = ${found.subject}`), `, bucket ${found.bucket}. `]
         : null,
-      found.flips_at !== null && found.flips_at !== undefined ? `It meets new from ${percent(found.flips_at)} on.` : null,
+      found.flips_at !== null && found.flips_at !== undefined
+        ? `It meets new from ${percent(found.flips_at)} on.`
+        : null,
     ),
     h(
       "ul",
       {},
       found.layers.map((each) =>
-        h("li", { class: each.rules ? "rules" : "" }, h("b", {}, each.layer), ` ${percent(each.share)} ${each.order}: ${each.why}`, each.rules ? badge("", "rules") : null),
+        h(
+          "li",
+          { class: each.rules ? "rules" : "" },
+          h("b", {}, each.layer),
+          ` ${percent(each.share)} ${each.order}: ${each.why}`,
+          each.rules ? badge("", "rules") : null,
+        ),
       ),
     ),
     found.candidates.length > 1
@@ -322,7 +395,13 @@ function told(found) {
           "details",
           {},
           h("summary", {}, "Candidates, and why each lost"),
-          h("ul", {}, found.candidates.map((each) => h("li", {}, h("b", {}, each.route), ` ${each.won ? "won" : "lost"}: ${each.why}`))),
+          h(
+            "ul",
+            {},
+            found.candidates.map((each) =>
+              h("li", {}, h("b", {}, each.route), ` ${each.won ? "won" : "lost"}: ${each.why}`),
+            ),
+          ),
         )
       : null,
   );

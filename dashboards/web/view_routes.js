@@ -100,19 +100,31 @@ export function routesView(place) {
         class: "c-name",
         cell: (route) => [
           h("a", { href: routeHref(route.name), tabindex: "-1", class: "name", title: route.name }, route.name),
-          h("span", { class: "sub" }, route.group ? `${route.group} · ` : "", route.name.endsWith(route.path) ? route.new || "no new side" : route.path),
+          h(
+            "span",
+            { class: "sub" },
+            route.group ? `${route.group} · ` : "",
+            route.name.endsWith(route.path) ? route.new || "no new side" : route.path,
+          ),
         ],
       },
       {
         key: "share",
         label: "New side",
-        title: "what is in force; the bar has a notch where something else is declared or ordered, a dot for what is measured",
+        title:
+          "what is in force; the bar has a notch where something else is declared or ordered, a dot for what is measured",
         sort: true,
         class: "c-share",
         cell: (route) => {
           const measured = measuredOf(route.name);
           return [
-            h("span", { class: "line1" }, h("b", {}, percent(route.effective)), shareBar(route, measured), causeOf(route)),
+            h(
+              "span",
+              { class: "line1" },
+              h("b", {}, percent(route.effective)),
+              shareBar(route, measured),
+              causeOf(route),
+            ),
             h(
               "span",
               { class: "sub" },
@@ -217,7 +229,9 @@ export function routesView(place) {
   function plots() {
     if (!grid.scroller) return;
     const first = Math.max(0, Math.floor(grid.scroller.scrollTop / ROW) - 4);
-    inSight.need(grid.rows.slice(first, first + Math.ceil(grid.scroller.clientHeight / ROW) + 12).map((route) => route.name));
+    inSight.need(
+      grid.rows.slice(first, first + Math.ceil(grid.scroller.clientHeight / ROW) + 12).map((route) => route.name),
+    );
   }
   const whenScrolled = () => {
     kept.top = grid.scroller.scrollTop;
@@ -303,11 +317,22 @@ function toolbar(found, anew) {
       "div",
       { class: "segments", role: "group", "aria-label": "Show" },
       Object.entries(FILTERS).map(([key, [label]]) =>
-        h("button", { type: "button", key, value: key, "aria-pressed": String(kept.filter === key), onclick: set("filter") }, label),
+        h(
+          "button",
+          { type: "button", key, value: key, "aria-pressed": String(kept.filter === key), onclick: set("filter") },
+          label,
+        ),
       ),
     ),
     h("span", { class: "found", role: "status" }, `${count(found)} of ${count(state.routes.length)}`),
-    h("span", { class: "legend" }, h("i", { class: "swatch legacy" }), "legacy ", h("i", { class: "swatch new" }), "new"),
+    h(
+      "span",
+      { class: "legend" },
+      h("i", { class: "swatch legacy" }),
+      "legacy ",
+      h("i", { class: "swatch new" }),
+      "new",
+    ),
   );
 }
 
@@ -351,4 +376,3 @@ function scopesOf(names) {
   const rest = names.filter((name) => !whole.has(state.byName.get(name).group));
   return [...[...whole].map((group) => ({ group })), ...rest.map((route) => ({ route }))];
 }
-

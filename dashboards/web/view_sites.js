@@ -76,7 +76,11 @@ function siteCard(site) {
   const held = site.targets.some((target) => target.held);
   return h(
     "section",
-    { key: site.name, class: `run ${LEVEL[site.state] === "good" ? "" : LEVEL[site.state]}`, "aria-label": `Site ${site.name}` },
+    {
+      key: site.name,
+      class: `run ${LEVEL[site.state] === "good" ? "" : LEVEL[site.state]}`,
+      "aria-label": `Site ${site.name}`,
+    },
     h("h2", {}, site.name, " ", badge(LEVEL[site.state] || "", SAYS[site.state] || site.state)),
     site.reason ? h("p", {}, `${site.order}: “${site.reason}”`) : null,
     meter("weight", site.weight, 100, site.weight === null ? "equal" : String(site.weight)),
@@ -84,30 +88,46 @@ function siteCard(site) {
     h(
       "p",
       { class: "note" },
-      site.exchanges === null ? "The workers do not say what is under way." : `${plural(site.exchanges, "exchange")} and ${plural(site.tunnels, "tunnel")} under way`,
+      site.exchanges === null
+        ? "The workers do not say what is under way."
+        : `${plural(site.exchanges, "exchange")} and ${plural(site.tunnels, "tunnel")} under way`,
       site.capacity === null || site.capacity === 100 ? "" : ` · sized for ${site.capacity} % of full traffic`,
     ),
     site.upstreams.map((each) =>
-      h("p", { class: "note", key: each.upstream }, `${each.upstream}: ${percent(each.healthy)} healthy, takes ${percent(each.weight)}`),
+      h(
+        "p",
+        { class: "note", key: each.upstream },
+        `${each.upstream}: ${percent(each.healthy)} healthy, takes ${percent(each.weight)}`,
+      ),
     ),
     targets(site.targets),
     h(
       "div",
       { class: "buttons" },
-      closed || !may("operator") ? null : [
-        action("operator", "Drain …", () => giveOrder("drain", [{ site: site.name }]), { key: "drain" }),
-        action("operator", "Switch off …", () => giveOrder("off", [{ site: site.name }]), { key: "off" }),
-        h("a", { key: "back", class: "like-button danger", href: `#/rollback?site=${encoded(site.name)}` }, "Roll back …"),
-      ],
+      closed || !may("operator")
+        ? null
+        : [
+            action("operator", "Drain …", () => giveOrder("drain", [{ site: site.name }]), { key: "drain" }),
+            action("operator", "Switch off …", () => giveOrder("off", [{ site: site.name }]), { key: "off" }),
+            h(
+              "a",
+              { key: "back", class: "like-button danger", href: `#/rollback?site=${encoded(site.name)}` },
+              "Roll back …",
+            ),
+          ],
       closed || held ? action("operator", "On again …", () => on(site.name), { key: "on", class: "primary" }) : null,
-      order && may("operator") ? h("button", { type: "button", key: "resume", onclick: () => resumeOrder(order) }, `Resume ${order.id} …`) : null,
+      order && may("operator")
+        ? h("button", { type: "button", key: "resume", onclick: () => resumeOrder(order) }, `Resume ${order.id} …`)
+        : null,
     ),
   );
 }
 
 function on(site) {
   const note = "Lifts what closes the site, and brings back what waits for a person there.";
-  giveReason(`Site ${site} on again`, "On again", note, (reason) => post(`/api/v1/sites/${encoded(site)}/on`, { reason }));
+  giveReason(`Site ${site} on again`, "On again", note, (reason) =>
+    post(`/api/v1/sites/${encoded(site)}/on`, { reason }),
+  );
 }
 
 function meter(label, value, most, text) {
@@ -131,7 +151,13 @@ function targets(found) {
         "li",
         { key: `${target.upstream} ${target.endpoint} ${target.address}` },
         badge(target.status === "up" ? "good" : target.status === "down" ? "bad" : "warn", target.status),
-        h("span", {}, `${target.upstream} `, h("code", {}, target.endpoint), target.address ? ` ${target.address}` : ""),
+        h(
+          "span",
+          {},
+          `${target.upstream} `,
+          h("code", {}, target.endpoint),
+          target.address ? ` ${target.address}` : "",
+        ),
         h("small", {}, words(target)),
         target.held ? action("operator", "May come back …", () => revive(target)) : null,
       ),

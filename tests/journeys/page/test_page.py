@@ -163,9 +163,9 @@ def test_memory_does_not_grow_with_looking_around(router: Router, open_page: Ope
 # -- honesty -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small() -> Iterator[Router]:
-    """A router of its own, for tests that stop it or lock it."""
+    """A router of its own, for tests that stop parts of it."""
     with services() as ports, Router(routes_yaml(ports, 20), workers=1) as router:
         yield router
 
@@ -234,10 +234,10 @@ def token(router: Router, name: str, role: str) -> str:
 
 
 @pytest.fixture
-def locked(small: Router) -> dict[str, Any]:
-    """The same with tokens: from now on everybody has to sign in."""
-    secrets = {role: token(small, role, role) for role in ("viewer", "operator")}
-    return {"router": small, **secrets}
+def locked() -> Iterator[dict[str, Any]]:
+    """A router with tokens: everybody has to sign in."""
+    with services() as ports, Router(routes_yaml(ports, 20), workers=1) as router:
+        yield {"router": router} | {role: token(router, role, role) for role in ("viewer", "operator")}
 
 
 def sign_in(page: Page, secret: str) -> None:
