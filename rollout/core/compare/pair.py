@@ -12,7 +12,7 @@ from rollout.core.compare import texts
 from rollout.core.compare.coding import Undecoded, decoded
 from rollout.core.compare.fields import Fields, field_differences, fields_of, is_json, media_type, status_difference
 from rollout.core.compare.hiding import hiding
-from rollout.core.compare.json_text import Parsed, Trouble, parse_exactly, parse_pair
+from rollout.core.compare.json_text import Parsed, Trouble, parse_pair
 from rollout.core.compare.policy import Policy
 from rollout.core.compare.values import (
     MISSING,
@@ -66,13 +66,13 @@ def compare(
         return cause
     walk = Walk(policy, noisy)
     pair = _Pair(legacy, new, fields_of(legacy), fields_of(new))
-    _status_and_fields(pair, policy, asked, walk)
     trouble = None
-    if asked.method != "HEAD":
-        try:
+    try:
+        _status_and_fields(pair, policy, asked, walk)
+        if asked.method != "HEAD":
             trouble = _bodies(pair, walk)
-        except TooMany:
-            trouble = Cause.TOO_MANY
+    except TooMany:
+        trouble = Cause.TOO_MANY
     return _verdict(legacy, new, walk, trouble)
 
 
@@ -207,14 +207,20 @@ def _value(parsed: Parsed | Trouble) -> Any:
 
 def _ndjson(one: bytes, two: bytes, walk: Walk) -> Cause | None:
     """Every line is a document; together they are compared like an array of them."""
-    documents = [[parse_exactly(line) for line in texts.lines(side)] for side in (one, two)]
-    if any(each is Trouble.TOO_DEEP for side in documents for each in side):
+    lines = [texts.lines(side) for side in (one, two)]
+    ours, theirs = parse_pair(*(b"[" + b",".join(side) + b"]" for side in lines))
+    if ours is Trouble.TOO_DEEP or theirs is Trouble.TOO_DEEP:
         return Cause.TOO_DEEP
-    if any(each is Trouble.NOT_JSON for side in documents for each in side):
-        _texts(texts.plain(_text(one, "")), texts.plain(_text(two, "")), walk)
+    # as many items as lines: no line held two of them, or half of one
+    if [len(side) for side in lines] == [_items(each) for each in (ours, theirs)]:
+        walk.compare(_value(ours), _value(theirs))
     else:
-        walk.compare(*([_value(each) for each in side] for side in documents))
+        _texts(texts.plain(_text(one, "")), texts.plain(_text(two, "")), walk)
     return None
+
+
+def _items(parsed: Parsed | Trouble) -> int:
+    return len(parsed.value) if isinstance(parsed, Parsed) else -1
 
 
 def _texts(legacy: str, new: str, walk: Walk) -> None:

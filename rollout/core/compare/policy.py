@@ -60,7 +60,9 @@ class Policy:
         self.rules = tuple(each for each in found if each.rule.expires > now)
         self.expired = tuple(each for each in found if each.rule.expires <= now)
         self.headers = frozenset(name for level in levels for name in level.comparing.headers)
-        self._patterns = [(each, path) for each in self.rules if (path := read_path(each.rule.path)) is not None]
+        self._patterns = _Patterns(
+            [(each, path) for each in self.rules if (path := read_path(each.rule.path)) is not None]
+        )
         self._fields = [(each, name) for each in self.rules if (name := read_header_path(each.rule.path)) is not None]
         self.arrays = any(each.rule.treat is Treat.ARRAY for each in self.rules)
         """Does any rule speak of the order of arrays?"""
@@ -72,7 +74,7 @@ class Policy:
         if known is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            known = self._known[path] = _nearest(self._matching(path)) if self._patterns else ()
+            known = self._known[path] = _nearest(self._matching(path))
         return known
 
     def at_header(self, name: str) -> tuple[Applying, ...]:
@@ -83,12 +85,31 @@ class Policy:
 
     def _matching(self, path: Path) -> list[tuple[Numbered, Applying]]:
         found = []
-        for each, pattern in self._patterns:
+        for each, pattern in self._patterns.candidates(path):
             lengths = reach(pattern, path)
             here = len(path) in lengths
             if here or (lengths and each.rule.treat in COVERS):
                 found.append((each, Applying(each.number, each.rule, here)))
         return found
+
+
+class _Patterns:
+    """Patterns by a segment that a path must have, so that asking does not cost more with more rules."""
+
+    def __init__(self, patterns: Iterable[tuple[Numbered, Path]]) -> None:
+        self._anywhere: list[tuple[Numbered, Path]] = []
+        self._by_segment: dict[str, list[tuple[Numbered, Path]]] = {}
+        for each, pattern in patterns:
+            named = next((segment for segment in pattern if segment not in {ANY, ITEM, DEEP}), None)
+            here = self._anywhere if named is None else self._by_segment.setdefault(named, [])
+            here.append((each, pattern))
+
+    def candidates(self, path: Path) -> list[tuple[Numbered, Path]]:
+        """Those that may name a beginning of the path, in the order of the rules."""
+        found = list(self._anywhere)
+        for segment in set(path):
+            found += self._by_segment.get(segment, ())
+        return sorted(found, key=lambda pair: pair[0].number) if len(found) > 1 else found
 
 
 def _nearest(found: list[tuple[Numbered, Applying]]) -> tuple[Applying, ...]:

@@ -27,6 +27,8 @@ _Link = tuple[Any, str] | None
 
 WIDE: Final = 50
 """An object with more members than this is a map: its keys are data."""
+MAX_WRITTEN: Final = 4 * 1024 * 1024
+"""Above this items are walked one by one, and another order is not recognised any more."""
 _MEMBER = re.compile(r"[@$_A-Za-z](?:[_A-Za-z0-9]*|[A-Za-z-]*)")
 _LONGEST_MEMBER: Final = 100
 
@@ -55,6 +57,8 @@ class Walk:
         self._policy = policy
         self._noisy = noisy
         self._examined = 0
+        self._written = 0
+        """Bytes of items that were written out to see whether they are equal."""
         self._waiting: list[tuple[Any, Any, _Link]] = []
         self.differences: list[Difference] = []
         self.noise: list[Difference] = []
@@ -110,10 +114,14 @@ class Walk:
         mode = applying.rule.array if applying else ArrayMode.ORDERED
         if applying and mode in {ArrayMode.SET, ArrayMode.KEYED}:
             legacy, new = self._paired(legacy, new, link, applying)
-        unequal = unequal_items(legacy, new)
-        if differ_in_order_only(legacy, new, unequal):
-            self._other_order(legacy, new, link, applying)
-            return
+        if self._written < MAX_WRITTEN:
+            unequal, written = unequal_items(legacy, new)
+            self._written += written
+            if differ_in_order_only(legacy, new, unequal):
+                self._other_order(legacy, new, link, applying)
+                return
+        else:
+            unequal = list(range(min(len(legacy), len(new))))
         if len(legacy) != len(new):
             self.differ(Kind.LENGTH, legacy, new, path_of(link))
         for index in unequal:
@@ -175,8 +183,10 @@ class Walk:
         found = downgraded(difference, self._noisy) if self._noisy else difference
         if found is None:
             self.noise.append(difference)
-        elif len(self.differences) < MAX_KEPT:
+        else:
             self.differences.append(found)
+            if len(self.differences) >= MAX_KEPT:
+                raise TooMany
 
 
 def downgraded(difference: Difference, noisy: Noisy) -> Difference | None:
