@@ -199,6 +199,14 @@ def true(body: Json, field: str) -> bool:
     return True
 
 
+def truth(body: Json, field: str) -> bool:
+    """`true` or `false`."""
+    value = body.get(field)
+    if not isinstance(value, bool):
+        raise invalid(field, f"it is {_kind(value)}", "write true or false")
+    return value
+
+
 def scope(body: Json, field: str = "scope", known: Collection[str] = REACHES) -> Scope:
     """`{"route" | "group" | "site": NAME}` or `{"all": true}`."""
     found = known_keys(body.get(field), REACHES, field)

@@ -22,6 +22,7 @@ from control.api import (
     series,
     shadow,
     shapes,
+    shapes_rollouts,
     stream,
     unlisted,
     writes,
@@ -226,7 +227,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "Starts, pauses, resumes, promotes or aborts rollouts.",
         rollouts.do,
         schemas_rollouts.DONE,
-        body=schemas_rollouts.DO,
+        body=shapes_rollouts.DO,
         refuses=(404, 409, 412, 415, 422, 503),
     ),
     _get(
@@ -263,7 +264,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "Lets the judgement find a fault that was made up.",
         rollouts.drill,
         schemas_rollouts.DRILL,
-        body=schemas_rollouts.NOTHING,
+        body=shapes_rollouts.NOTHING,
         refuses=(415, 422),
     ),
     _get(

@@ -21,10 +21,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control.api import body, views
+from control.api import body, shapes, views
 from control.api.body import MOST
 from control.api.problems import Problem, invalid
 from control.api.reads import answer, context
+from control.api.shapes_rollouts import START
 from control.rollouts.service import Outcome, Rollouts
 from rollout.core.advance import step_name
 from rollout.core.judge import current
@@ -34,10 +35,7 @@ from rollout.core.run import Ask, Phase, Run
 from rollout.core.verdict import Verdict, verdict_json
 from rollout.ports import JournalError, Line
 from router.core.model import PPM, PlanStep
-from router.core.orders import Reach
 
-START: Final = "start"
-DOES: Final = (START, *(ask.value for ask in Ask))
 PAGE: Final = 100
 _NUMBER: Final = re.compile(r"[0-9.eE+-]{1,40}", re.ASCII)
 
@@ -136,29 +134,19 @@ def summary(run: Run) -> str:
 
 async def do(request: web.Request) -> web.Response:
     """`{"do": "start", "scope": {"route": "product"}, "reason": "...", "at": 25}`; `at` begins at that step."""
-    found = await body.read_object(request, ("do", "scope", "reason", "at", "without_evidence"))
-    what = body.text(found, "do")
-    if what not in DOES:
-        raise invalid("do", f"{what[:40]!r} is nothing that rollouts do", f"write {', '.join(DOES)}")
-    scope = body.scope(found)
-    if scope.reach is Reach.SITE:
-        raise invalid("scope.site", "a site has no rollout", "name a route or a group")
-    running = rollouts(request)
+    found = await shapes.said(request)
+    what, scope, reason = found["do"], found["scope"], found["reason"]
+    running, actor = rollouts(request), body.actor(request)
     body.check_revision(request, running.live.revision)
-    reason, actor, unproven = body.reason(found), body.actor(request), found.get("without_evidence", False)
-    if not isinstance(unproven, bool) or (unproven and what != Ask.PROMOTE):
-        raise invalid("without_evidence", "it belongs to a promotion and is true or false", "leave it out")
-    if "at" in found and what != START:
-        raise invalid("at", "it belongs to a start", "leave it out")
     routes = running.covered(scope)
     if not routes:
         raise Problem(404, "unknown-route", f"{scope} names nothing in routes.yaml", "see GET /api/v1/routes")
     if what == START:
-        first = body.share(found, "at") if "at" in found else None
         named = [route for route in routes if route.rollout] or routes[:1]
-        outcomes = await running.start(named, actor=actor, reason=reason, first=first)
+        outcomes = await running.start(named, actor=actor, reason=reason, first=found["at"])
     else:
         names = [route.name for route in routes if _concerned(running, route.name)] or [routes[0].name]
+        unproven = found.get("without_evidence", False)
         outcomes = await running.ask(names, Ask(what), actor=actor, reason=reason, unproven=unproven)
     return _outcomes(running, outcomes)
 
@@ -303,7 +291,7 @@ async def self_test(request: web.Request) -> web.Response:
 
 async def drill(request: web.Request) -> web.Response:
     """A fault that was made up, through the whole machinery."""
-    await body.read_object(request, ())
+    await shapes.said(request)
     return answer(asdict(await rollouts(request).drill()))
 
 

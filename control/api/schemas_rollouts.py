@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from control.api.body import MAX_REASON
-from control.api.rollouts import DOES
 from control.api.schemas import (
     COUNT,
     NUMBER,
     OBJECT,
     ORDINAL,
     PERCENT,
-    SHARED_SCOPE,
     TEXT,
     TRUTH,
     Json,
     Parameter,
     answer,
-    line,
     many,
     maybe,
 )
@@ -40,18 +36,6 @@ RATIO: Final = Parameter("ratio", "tolerated, instead of what was: times legacy'
 FLOOR: Final = Parameter("floor", "tolerated, instead of what was: percent of failures", _between(0.01, 50))
 SHARE: Final = Parameter("share", "of the pretended new side, in percent (1 when missing)", _between(0.01, 99))
 
-DO: Final[Json] = {
-    "type": "object",
-    "properties": {
-        "do": {"enum": list(DOES)},
-        "scope": SHARED_SCOPE,
-        "reason": line(MAX_REASON),
-        "at": PERCENT | {"description": "of a start: the step to begin with"},
-        "without_evidence": {"type": "boolean", "description": "of a promotion: whatever evidence says"},
-    },
-    "required": ["do", "scope", "reason"],
-    "additionalProperties": False,
-}
 _STEP: Final = answer({"name": TEXT, "share": PERCENT, "gate": TEXT, "min_time": NUMBER})
 RUN: Final = answer(
     {
@@ -91,5 +75,4 @@ PLAN: Final = answer({"revision": ORDINAL}, forecast=_FORECAST, calendar=_CALEND
 REPLAY: Final = answer({"verdicts": many(OBJECT)})
 SELF_TEST: Final = answer({"route": TEXT, "repeats": COUNT, "rollbacks": COUNT, "holds": COUNT, "requests": COUNT})
 DRILL: Final = answer({"fired": TRUTH, "failed": COUNT, "why": TEXT})
-NOTHING: Final[Json] = {"type": "object", "additionalProperties": False}
 LOG: Final = answer({"lines": many(answer({"number": COUNT, "at": NUMBER, "kind": TEXT, "body": OBJECT}))})

@@ -99,7 +99,12 @@ class Choice:
 
     def read(self, found: object) -> Said:
         known = body.known_keys(found, self.names)
-        return self._shape(known).read(known)
+        shape = self._shape(known)
+        for name in known:
+            if name not in shape.names:
+                others = [value for value, other in self.shapes.items() if name in other.names]
+                raise invalid(name, f"it belongs to {' and '.join(others)}", "leave it out")
+        return shape.read(known)
 
     def _shape(self, found: body.Json) -> Shape:
         if self.by:

@@ -49,6 +49,9 @@ VALUES: dict[str, list[Any]] = {
     "since": ["60m", "always", None],
     "kind": [*(kind.value for kind in Kind), "x"],
     "place": ["http://10.0.0.7:80", ""],
+    "do": ["start", "pause", "promote", "dance"],
+    "at": [25, 101, None],
+    "without_evidence": [True, False, "yes"],
     "nonsense": [1],
 }
 
@@ -79,15 +82,8 @@ def read(body: shapes.Body, found: dict[str, Any]) -> shapes.Said | Problem:
 
 def test_every_body_that_changes_something_is_declared_so() -> None:
     """A handler that reads in its own way would be a second word about the same thing; a routes.yaml is no object."""
-    own = {"/api/v1/check", "/api/v1/plan"}
-    assert [] == [
-        each.path
-        for each in ENDPOINTS
-        if each.body is not None
-        and not isinstance(each.body, Shape | Choice)
-        and each.path not in own
-        and not each.path.startswith("/api/v1/rollouts")
-    ]
+    own = {each.path for each in ENDPOINTS if each.body is not None and not isinstance(each.body, Shape | Choice)}
+    assert {"/api/v1/check", "/api/v1/plan"} == own
 
 
 # -- over HTTP ---------------------------------------------------------------------------------------------------------
