@@ -20,12 +20,11 @@ from typing import Final
 
 from control.counters import CounterFiles
 from control.held import HeldFile
+from control.outcomes import Outcomes
 from control.probes import Asked, Prober
 from control.resolver import Lookup, Resolver
 from router.core.addresses import forbidden_address, is_address
-from router.core.attempt import Stage
 from router.core.health import (
-    Counted,
     Evidence,
     SiteRecord,
     Status,
@@ -45,13 +44,15 @@ from router.core.observed import Observed, target_key
 from router.core.wire import endpoint_key
 from router.events import EventName, Events
 from router.ports import Clock
-from router.telemetry import EndpointBlock
 
 EVERY: Final = 0.25
-"""Seconds between two looks at the counters and at the time."""
+"""Seconds between two looks at the counters and at the time ..."""
+IDLE: Final = 4
+"""... or so many times as long as a look takes, where there are thousands of targets."""
+SLICE: Final = 50
+"""Targets looked at in one turn of the event loop: about two milliseconds."""
 GATHER: Final = 5.0
 """So long after a start, at most, nothing is published: workers go on with what the one before us has told them."""
-_FAILED: Final = (Stage.SEND, Stage.HEAD, Stage.TIMEOUT, Stage.PROTOCOL)
 
 Blocks = Mapping[str, int]
 
@@ -88,16 +89,6 @@ class Seen:
     """How often it has come to stand so."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Slots:
-    """What the counters of an endpoint said last."""
-
-    answers: int
-    bad_gateways: int
-    refused: int
-    failed: int
-
-
 class Observer:
     """Watches all places of the table in force."""
 
@@ -114,7 +105,7 @@ class Observer:
     ) -> None:
         """`publish` is given each observation that differs from the one before; `held` remembers who waits."""
         self._publish = publish
-        self._files = files
+        self._outcomes = Outcomes(files)
         self._clock = clock
         self._events = events
         self._prober = Prober(self.heard, chance)
@@ -124,7 +115,6 @@ class Observer:
         self._places: dict[str, Place] = {}
         self._targets: dict[str, Target] = {}
         self._changes: dict[str, Counter[Status]] = {}
-        self._counted: dict[str, _Slots] = {}
         self._tallies: dict[str, Tally] = {}
         self._sites: dict[str, SiteRecord] = {}
         self._to_hold: dict[str, None] = {}
@@ -256,14 +246,18 @@ class Observer:
             held=target.held,
         )
 
-    def tick(self) -> None:
-        """A look at the counters and at the time."""
-        now = self._clock.elapsed()
-        self._files.refresh()
-        for key, place in self._places.items():
-            self._take(place, *elapsed(self._targets[key], now, probed=place.probed))
-            self._look_at_traffic(place, now)
-        self._look_at_sites(now)
+    def look(self) -> Iterator[None]:
+        """A look at the counters and at the time, with a turn for everybody else now and then."""
+        self._outcomes.refresh()
+        for number, key in enumerate(tuple(self._places), 1):
+            if number % SLICE == 0:
+                yield
+            place = self._places.get(key)
+            if place is not None:
+                now = self._clock.elapsed()
+                self._take(place, *elapsed(self._targets[key], now, probed=place.probed))
+                self._look_at_traffic(place, now)
+        self._look_at_sites(self._clock.elapsed())
         self._publish_changes()
 
     def _look_at_traffic(self, place: Place, now: float) -> None:
@@ -271,33 +265,13 @@ class Observer:
             self._take(place, *heard(self._targets[place.key], evidence, place.health, now))
 
     def _weighed(self, place: Place, now: float) -> Evidence | None:
-        counted = self._newly_counted(endpoint_key(place.upstream, place.endpoint))
+        start = self._blocks.get(endpoint_key(place.upstream, place.endpoint))
+        counted = None if start is None else self._outcomes.newly(start)
         if counted is None:
             return None
         tally = self._tallies.get(place.key, Tally())
         self._tallies[place.key], evidence = weigh(tally, counted, place.health, now)
         return evidence
-
-    def _newly_counted(self, key: str) -> Counted | None:
-        """What an endpoint's counters say since the last look; the first look says nothing."""
-        block = self._files.block(self._blocks[key], EndpointBlock.SIZE) if key in self._blocks else None
-        if block is None:
-            return None
-        found = _Slots(
-            block[EndpointBlock.ANSWERS],
-            block[EndpointBlock.BAD_GATEWAYS],
-            block[EndpointBlock.ERRORS + Stage.CONNECT],
-            sum(block[EndpointBlock.ERRORS + stage] for stage in _FAILED),
-        )
-        last, self._counted[key] = self._counted.get(key), found
-        if last is None:
-            return None
-        bad_gateways = found.bad_gateways - last.bad_gateways
-        return Counted(
-            max(0, found.answers - last.answers - bad_gateways),
-            max(0, found.refused - last.refused),
-            max(0, found.failed - last.failed + bad_gateways),
-        )
 
     # -- sites ----------------------------------------------------------------------------------------
 
@@ -394,9 +368,13 @@ class Observer:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._prober.run(), name="prober")
             group.create_task(self._resolver.run(), name="resolver")
+            pause = EVERY
             while True:
-                await asyncio.sleep(EVERY)
-                self.tick()
+                await asyncio.sleep(pause)
+                began = self._clock.elapsed()
+                for _ in self.look():
+                    await asyncio.sleep(0)
+                pause = max(EVERY, IDLE * (self._clock.elapsed() - began))
                 await self._remember()
 
     async def _remember(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from control.held import HeldFile
-from control.observer import GATHER, Observer, Place
+from control.observer import GATHER, SLICE, Observer, Place
 from control.probes import GOOD, bad
 from control.resolver import Found, LookupFailedError
 from router.core.attempt import Stage
@@ -101,7 +102,7 @@ class Stage_:  # noqa: N801  # `Stage` is what goes wrong
 
     def tick(self, after: float = 0.25) -> None:
         self.clock.time += after
-        self.observer.tick()
+        deque(self.observer.look(), maxlen=0)
 
     def fail(self, *keys: str, times: int = 3) -> None:
         for key in keys * times:
@@ -280,6 +281,17 @@ def test_an_endpoint_that_is_new_at_a_known_site_comes_in_slowly() -> None:
     assert {KEY_TWO: FIRST_PART} == stage.levels
 
 
+def test_a_look_at_many_targets_lets_others_have_their_turns_and_bears_what_they_change() -> None:
+    """A table of thousands must not hold up a rollback, and another table may come meanwhile."""
+    many = tuple(Endpoint("127.0.0.1", 20_000 + number) for number in range(3 * SLICE))
+    stage = Stage_().started(Table("new", {"new": Upstream("new", {"pangyo": many}, PROBED)}))
+    look = stage.observer.look()
+    next(look)
+    stage.follow(Table("new", {"new": Upstream("new", {"pangyo": many[:1]}, PROBED)}))
+    assert 2 == len(list(look))
+    assert 1 == len(stage.targets())
+
+
 # ----------------------------------------------------------------------------------------------------- names
 
 
@@ -297,7 +309,7 @@ async def resolving(stage: Stage_) -> AsyncIterator[None]:
 async def until_addresses(stage: Stage_, expected: Sequence[str]) -> None:
     async with asyncio.timeout(20):
         while not stage.published or tuple(expected) not in stage.published[-1].addresses.values():
-            stage.observer.tick()
+            deque(stage.observer.look(), maxlen=0)
             await asyncio.sleep(0.005)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +61,12 @@ class House:
     def fail(self, *keys: str) -> None:
         for key in keys * 3:
             self.observer.heard(key, BAD)
-        self.observer.tick()
+        deque(self.observer.look(), maxlen=0)
 
     def heal(self, *keys: str) -> None:
         for key in keys * 5:
             self.observer.heard(key, GOOD)
-        self.observer.tick()
+        deque(self.observer.look(), maxlen=0)
 
     async def ask(self, method: str, path: str, status: int, body: object = None) -> Any:
         answer = await self.client.request(method, path, json=body)
