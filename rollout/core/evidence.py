@@ -12,7 +12,7 @@ What the one who counts has to keep, because no test can mend it afterwards:
 * What the router did itself (413, no connection left, a refused head) is no outcome of either side.  A client that went
   away first is `aborted`: slow if the limit had passed by then, never a success; it is left out of `requests`.
 * `errors` and `trials` are counted after the client rule (`router.core.clients`): the first error of a client on this
-  route within the hour, by client, whichever side it was; its later requests of that hour are no `trials` either.
+  route within the hour, by client, whichever side it was; its later failures of that hour are no `trials` either.
   `requests` and `failures` are the raw numbers; no test of errors reads them but the one for consecutive failures.
 * `slow[i]` counts requests that took longer than the route's frozen limit `i`: legacy's median, 90th and 99th
   percentile by the end of the shadow step.  A request is slow the moment the limit passes, though it be open.  Frozen
