@@ -21,6 +21,8 @@ from rollout.record import Record
 
 WITHHELD: Final = 60.0
 """Seconds before a withheld rollback is tried again."""
+AT_ONCE: Final = 50
+"""Orders under way; with so many of them no further rise is ordered, a rollback is."""
 FREEZE: Final = ""
 """Stands for the route of the one order that is about all of them."""
 
@@ -64,7 +66,7 @@ class Acting:
             command = run.pending
             if command is None or run.over or route in busy or at < run.retry:
                 continue
-            if command.act is Act.WEIGHT and not self._record.has(route):
+            if command.act is Act.WEIGHT and (len(self._tasks) >= AT_ONCE or not self._record.has(route)):
                 continue
             if command.act is Act.ROLLBACK and not self._let_through(run, command, at):
                 continue

@@ -185,51 +185,58 @@ class Controller:
 
     # -- what people ask ----------------------------------------------------------------------------
 
-    async def begin(self, wanted: Wanted) -> Run | Objection:
-        """A new run of a route."""
+    async def begin(self, *wanted: Wanted) -> list[Run | Objection]:
+        """New runs, all of them with one reading and one record."""
         async with self._turns:
-            before = self.runs.get(wanted.route)
-            if before is not None and not before.over:
-                return Objection(f"a rollout of it is under way: it is {before.phase}; abort it first")
-            at = self._clock.now()
-            counted = (await self._source.counted((wanted.route,))).get(wanted.route, Counted())
-            began = begin(
-                wanted.route,
-                before.number + 1 if before else 1,
-                wanted.plan,
-                wanted.steps,
-                upstream=wanted.upstream,
-                fingerprint=wanted.fingerprint,
-                base=wanted.share,
-                actor=wanted.actor,
-                reason=wanted.reason,
-                at=at,
-                limits=limits_of(counted.legacy.durations),
-                first=wanted.first,
-            )
-            self._tracks.pop(wanted.route, None)
-            self._heard.pop(wanted.route, None)
-            turn = _Turn(at)
-            self._follow(wanted.route, began, turn)
+            turn = _Turn(self._clock.now())
+            counted = await self._source.counted([each.route for each in wanted])
+            objections = {each.route: self._start(each, counted, turn) for each in wanted}
             await self._write(turn)
         await self.turn()
-        return self.runs[wanted.route]
+        return [objections[each.route] or self.runs[each.route] for each in wanted]
 
-    async def ask(self, route: str, asked: Asked) -> Run | Objection:
+    def _start(self, wanted: Wanted, counted: Mapping[str, Counted], turn: _Turn) -> Objection | None:
+        before = self.runs.get(wanted.route)
+        if before is not None and not before.over:
+            return Objection(f"a rollout of it is under way: it is {before.phase}; abort it first")
+        began = begin(
+            wanted.route,
+            before.number + 1 if before else 1,
+            wanted.plan,
+            wanted.steps,
+            upstream=wanted.upstream,
+            fingerprint=wanted.fingerprint,
+            base=wanted.share,
+            actor=wanted.actor,
+            reason=wanted.reason,
+            at=turn.at,
+            limits=limits_of(counted.get(wanted.route, Counted()).legacy.durations),
+            first=wanted.first,
+        )
+        self._tracks.pop(wanted.route, None)
+        self._heard.pop(wanted.route, None)
+        self._follow(wanted.route, began, turn)
+        return None
+
+    async def ask(self, asked: Asked, *routes: str) -> list[Run | Objection]:
         """Pause, resume, promote, abort."""
         async with self._turns:
-            run = self.runs.get(route)
-            if run is None:
-                return Objection("no rollout of it was ever started")
-            facts = self._platform.facts(run)
-            asked = replace(asked, share=facts.share if facts else run.now.share)
-            if why := objection(run, asked):
-                return Objection(why)
             turn = _Turn(self._clock.now())
-            self._follow(route, advance(run, asked, turn.at), turn)
+            objections = {route: self._asked(asked, route, turn) for route in routes}
             await self._write(turn)
         await self.turn()
-        return self.runs[route]
+        return [objections[route] or self.runs[route] for route in routes]
+
+    def _asked(self, asked: Asked, route: str, turn: _Turn) -> Objection | None:
+        run = self.runs.get(route)
+        if run is None:
+            return Objection("no rollout of it was ever started")
+        facts = self._platform.facts(run)
+        asked = replace(asked, share=facts.share if facts else run.now.share)
+        if why := objection(run, asked):
+            return Objection(why)
+        self._follow(route, advance(run, asked, turn.at), turn)
+        return None
 
     # -- a turn of the loop -------------------------------------------------------------------------
 
@@ -303,7 +310,8 @@ class Controller:
             reading,
             route=run.route,
             share=facts.share,
-            revision=facts.revision,
+            # a step that leaves the share as it was, as the shadow step does, has a newer revision than the share
+            revision=max(facts.revision, run.revision),
             settled=facts.confirmed,
             limits=run.limits,
             at=turn.at,

@@ -78,7 +78,7 @@ async def _scratch(settings: Settings, every: int) -> tuple[Run, int]:
     )
     plan = Plan(ROUTE, (PlanStep(SHARE), PlanStep(PPM)))
     wanted = Wanted(ROUTE, plan, plan.steps, "scratch", platform.fingerprint, 0, "drill", "a fault that was made up")
-    began = await controller.begin(wanted)
+    (began,) = await controller.begin(wanted)
     if isinstance(began, Objection):
         raise TypeError(began.why)
     sums = _sums(every)

@@ -21,7 +21,7 @@ from rollout.core.evidence import Counts, Shadowed, Tolerance
 from rollout.core.judge import State, current, judge
 from rollout.core.plan import Forecast, Traffic, forecast
 from rollout.core.records import batch_from
-from rollout.core.run import Ask, Asked, Objection, Run, Told, Wanted
+from rollout.core.run import Asked, Objection, Run, Told, Wanted
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Verdict
 from rollout.drill import Drilled, drill
@@ -184,37 +184,33 @@ class Rollouts:
 
     async def start(self, routes: Sequence[Route], *, actor: str, reason: str, first: int | None) -> list[Outcome]:
         """A run for each route; `first` is the share of the step to begin with."""
-        return [await self._start(route, actor, reason, first) for route in routes]
+        shares = dict(zip((each.name for each in self.live.table.routes), self.live.state.routes, strict=True))
+        wishes = {route.name: self._wanted(route, shares[route.name].share, actor, reason, first) for route in routes}
+        wanted = [wish for wish in wishes.values() if isinstance(wish, Wanted)]
+        found = dict(zip((wish.route for wish in wanted), await self.controller.begin(*wanted), strict=True))
+        return [
+            Outcome(name, None, wish) if isinstance(wish, str) else _outcome(name, found[name])
+            for name, wish in wishes.items()
+        ]
 
-    async def _start(self, route: Route, actor: str, reason: str, first: int | None) -> Outcome:
+    def _wanted(self, route: Route, share: int, actor: str, reason: str, first: int | None) -> Wanted | str:
+        """The wish, or why it cannot be."""
         plan = plan_named(self.live.table.plans, route.rollout)
         if plan is None:
-            return Outcome(route.name, None, "it names no plan; write `rollout: careful` at the route or its group")
+            return "it names no plan; write `rollout: careful` at the route or its group"
         if route.new is None:
-            return Outcome(route.name, None, "it has no new side; write `new:` at the route or its group")
+            return "it has no new side; write `new:` at the route or its group"
         steps = steps_for(plan, route)
         number = _number(steps, first)
         if number is None:
-            shares = ", ".join(write_percent(step.share) for step in steps)
-            return Outcome(route.name, None, f"its plan has no such step; the steps are {shares}")
-        share = dict(zip((each.name for each in self.live.table.routes), self.live.state.routes, strict=True))
-        wanted = Wanted(
-            route.name,
-            plan,
-            steps,
-            route.new,
-            self.platform.fingerprint(route),
-            share[route.name].share,
-            actor,
-            reason,
-            number,
-        )
-        return _outcome(route.name, await self.controller.begin(wanted))
+            return f"its plan has no such step; the steps are {', '.join(write_percent(step.share) for step in steps)}"
+        known = self.platform.fingerprint(route)
+        return Wanted(route.name, plan, steps, route.new, known, share, actor, reason, number)
 
     async def ask(self, routes: Sequence[str], what: Ask, *, actor: str, reason: str, unproven: bool) -> list[Outcome]:
         """The same of each run."""
-        asked = Asked(what, actor, reason, unproven)
-        return [_outcome(route, await self.controller.ask(route, asked)) for route in routes]
+        found = await self.controller.ask(Asked(what, actor, reason, unproven), *routes)
+        return [_outcome(route, each) for route, each in zip(routes, found, strict=True)]
 
 
 def replayed(

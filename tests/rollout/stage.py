@@ -64,9 +64,9 @@ class World:
         )
 
     async def start(self, *routes: str, plan: Plan = QUICK, upstream: str = "new") -> None:
-        for route in routes or self.routes:
-            wanted = Wanted(route, plan, plan.steps, upstream, self.platform.fingerprint, 0, "kim", "go")
-            assert not isinstance(await self.controller.begin(wanted), Objection)
+        known = self.platform.fingerprint
+        wanted = [Wanted(each, plan, plan.steps, upstream, known, 0, "kim", "go") for each in routes or self.routes]
+        assert not any(isinstance(each, Objection) for each in await self.controller.begin(*wanted))
 
     async def pass_time(self, seconds: float = 1.0) -> None:
         """So much traffic, and then a turn of the loop."""

@@ -57,7 +57,8 @@ async def test_it_is_rolled_back_while_it_is_paused() -> None:
     world = World(rate=1000)
     await world.start()
     await world.until(lambda: world.run().phase is Phase.JUDGING)
-    assert not isinstance(await world.controller.ask("p", Asked(Ask.PAUSE, "kim", "lunch")), Objection)
+    (paused,) = await world.controller.ask(Asked(Ask.PAUSE, "kim", "lunch"), "p")
+    assert not isinstance(paused, Objection)
     world.failing = 0.5
     await world.until(lambda: world.run().over, 100)
     assert Phase.ROLLED_BACK is world.run().phase
@@ -85,7 +86,7 @@ async def test_a_persons_order_pauses_and_resuming_takes_the_step_again() -> Non
     for _ in range(10):
         await world.pass_time()
     assert 700_000 == world.platform.shares["p"]
-    await world.controller.ask("p", Asked(Ask.RESUME, "kim", "go on"))
+    await world.controller.ask(Asked(Ask.RESUME, "kim", "go on"), "p")
     await world.until(lambda: world.run().phase is Phase.JUDGING)
     assert (0, 50_000) == (world.run().step, world.platform.shares["p"])
 
@@ -95,7 +96,7 @@ async def test_an_abort_takes_it_back_to_where_it_began() -> None:
     world = World()
     await world.start()
     await world.until(lambda: world.run().step == 1 and world.run().phase is Phase.JUDGING)
-    await world.controller.ask("p", Asked(Ask.ABORT, "kim", "no"))
+    await world.controller.ask(Asked(Ask.ABORT, "kim", "no"), "p")
     await world.until(lambda: world.run().over)
     assert (Phase.ABORTED, 0) == (world.run().phase, world.platform.shares["p"])
     await world.start()
@@ -105,11 +106,11 @@ async def test_an_abort_takes_it_back_to_where_it_began() -> None:
 async def test_what_cannot_be_is_said() -> None:
     """Two runs of a route at once, or a wish without one."""
     world = World()
-    assert "no rollout of it was ever started" in str(await world.controller.ask("p", Asked(Ask.PAUSE, "kim", "x")))
+    assert "no rollout of it was ever started" in str(await world.controller.ask(Asked(Ask.PAUSE, "kim", "x"), "p"))
     await world.start()
     again = Wanted("p", QUICK, QUICK.steps, "new", "same", 0, "kim", "again")
     assert "is under way" in str(await world.controller.begin(again))
-    assert "not paused" in str(await world.controller.ask("p", Asked(Ask.RESUME, "kim", "x")))
+    assert "not paused" in str(await world.controller.ask(Asked(Ask.RESUME, "kim", "x"), "p"))
 
 
 async def test_an_order_that_takes_longer_than_a_turn_is_given_once_and_heard() -> None:
