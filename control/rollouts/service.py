@@ -21,7 +21,7 @@ from rollout.core.evidence import Counts, Shadowed, Tolerance
 from rollout.core.judge import State, current, judge
 from rollout.core.plan import Forecast, Traffic, forecast
 from rollout.core.records import batch_from
-from rollout.core.run import Asked, Objection, Run, Told, Wanted
+from rollout.core.run import Ask, Asked, Objection, Run, Told, Wanted
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Verdict
 from rollout.drill import Drilled, drill
