@@ -26,7 +26,9 @@ _NAME: Final = re.compile(r"worker-(\d+)\.slots")
 SLICE: Final = 50
 """Blocks read in one turn of the event loop: about a millisecond."""
 EVERY: Final = 2.0
-"""Seconds between two samples."""
+"""Seconds between two samples ..."""
+WATCHED: Final = 1.0
+"""... and while somebody looks at them live."""
 MINUTE: Final = 60.0
 PRESENT: Final = 10.0
 """Seconds over which a rate of the present is taken."""
@@ -156,6 +158,7 @@ class RecentTraffic:
         self._clock = clock
         self._samples: deque[_Sample] = deque()
         self._taken = asyncio.Event()
+        self._waiting = 0
         self._marks: deque[tuple[float, float]] = deque(maxlen=MARKS)
         """(when it began, the highest rate of legacy in it), oldest first."""
 
@@ -163,7 +166,7 @@ class RecentTraffic:
         """Takes samples until it is cancelled."""
         while True:
             await self.sample()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(WATCHED if self._waiting else EVERY)
 
     async def sample(self) -> None:
         """One look at all counters; what is older than a minute is forgotten, but for one."""
@@ -184,7 +187,11 @@ class RecentTraffic:
 
     async def until_sampled(self) -> None:
         """Waits for the next sample."""
-        await self._taken.wait()
+        self._waiting += 1
+        try:
+            await self._taken.wait()
+        finally:
+            self._waiting -= 1
 
     def _mark(self, at: float) -> None:
         """The highest rate of legacy is remembered; of a moment's rush ten seconds are the measure."""

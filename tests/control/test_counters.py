@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from control.counters import EVERY, MARK, MARKS, PRESENT, CounterFiles, Now, Rate
+from control.counters import EVERY, MARK, MARKS, PRESENT, WATCHED, CounterFiles, Now, Rate
 from router.core.model import UNLISTED
 from router.planes.embedded.counters import Counters
 from router.telemetry import WORKER_SLOTS, RouteBlock, WorkerSlot
@@ -154,3 +155,21 @@ async def test_this_moment_of_a_side_is_what_ended_and_what_is_open(stage: Stage
     stage.traffic.refresh()
     assert Now(8, 2, 1) == stage.traffic.now(start, 1, {0})
     assert Now(0, 0, 0) == stage.traffic.now(start, 0, {0})
+
+
+async def test_whoever_watches_gets_samples_at_a_quicker_pace(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And when nobody does any more, the counters are left in peace again."""
+    pauses: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await real(0)
+
+    monkeypatch.setattr("control.counters.asyncio.sleep", sleep)
+    running = asyncio.create_task(stage.traffic.run())
+    await stage.traffic.until_sampled()
+    while len(pauses) < 2:
+        await real(0)
+    running.cancel()
+    assert [WATCHED, EVERY] == pauses[:2]

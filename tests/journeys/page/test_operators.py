@@ -140,6 +140,25 @@ def test_a_change_by_somebody_else_is_seen_without_asking(router: Router, open_p
     assert behind < 2.0 or loaded()
 
 
+def test_traffic_is_seen_within_two_seconds(router: Router, open_page: Opener, figure: Figure) -> None:
+    """From the first request of a route that had none to its rate on the page."""
+    page = open_page(router, "routes")
+    page.get_by_role("searchbox").fill("things777/")
+    expect(page.get_by_text("1 of 1,500")).to_be_visible()
+    rates = page.locator("#routes-0 .pairs").first
+    expect(rates).to_have_text("legacy 0new 0")
+    began = time.perf_counter()
+    connection = HTTPConnection("127.0.0.1", router.port, timeout=30)
+    for _ in range(20):
+        connection.request("GET", "/v1/reviews/things777/1", headers={"X-User-Id": "u-1"})
+        connection.getresponse().read()
+    connection.close()
+    expect(rates).not_to_have_text("legacy 0new 0")
+    behind = time.perf_counter() - began
+    figure("page: live figures are behind", f"{behind:.1f} s")
+    assert behind < 2.0 or loaded()
+
+
 def test_selected_routes_are_changed_together(router: Router, open_page: Opener) -> None:
     """A whole group is one order, taken in one step; single routes are one each."""
     page = open_page(router, "routes?group=catalog")
