@@ -33,7 +33,11 @@ TRUTH: Final[Json] = {"type": "boolean"}
 COUNT: Final[Json] = {"type": "integer", "minimum": 0}
 ORDINAL: Final[Json] = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
 PERCENT: Final[Json] = {"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.01}
-SPAN: Final[Json] = {"type": "string", "pattern": r"^[1-9][0-9]{0,2}(s|m|h)$", "description": "such as 90s, 10m, 2h"}
+SPAN: Final[Json] = {
+    "type": "string",
+    "pattern": r"^([1-9][0-9]{0,2}(s|m)|([1-9][0-9]?|1[0-5][0-9]|16[0-8])h)$",
+    "description": "such as 90s, 10m, 2h; 168h at most",
+}
 
 
 def line(most: int) -> Json:

@@ -45,7 +45,10 @@ class Field:
     def of(self, found: body.Json) -> Any:
         if not self.required and (self.name not in found or (found[self.name] is None and "anyOf" in self.schema)):
             return self.default
-        return self.read(found, self.name)
+        value = self.read(found, self.name)
+        if value is None:  # null, where something has to be said
+            raise invalid(self.name, "it is missing", "write it, or leave the whole field out where it need not be")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ class Scope:
                 return route.name == self.name or fnmatchcase(route.name, self.name)
 
 
+WRITABLE: Final = 100
+"""Ppm in the smallest part of a percent that people write (0.01 %)."""
 EASED: Final = (750_000, 500_000, 250_000)
 """What a rollback that comes in steps leaves of the highest share, in ppm, one step after the other, before 0."""
 
@@ -101,9 +103,11 @@ class Easing:
         return self.began + self.over
 
     def ceiling(self, now: float) -> int:
-        """What it leaves at this time, in ppm; a clock that was set back must not make it last."""
+        """What it leaves now, in ppm that people can write; a clock that is set back must not make it last."""
         step = int((now - self.began) * len(EASED) / self.over)
-        return self.peak * EASED[step] // PPM if self.began <= now and step < len(EASED) else 0
+        if now < self.began or step >= len(EASED):
+            return 0
+        return self.peak * EASED[step] // PPM // WRITABLE * WRITABLE
 
 
 class Cause(IntEnum):

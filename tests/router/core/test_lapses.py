@@ -112,6 +112,13 @@ def test_weights_that_gave_way_come_back_unless_somebody_has_spoken_since() -> N
     assert (both, replaced) == revived((half, replaced), (both, gone), superseded)
 
 
+def test_what_a_step_leaves_is_a_share_that_people_can_write() -> None:
+    """Two decimals of a percent, rounded to legacy; of next to nothing nothing is left."""
+    assert [9_300, 6_200, 3_100] == [Easing(12_400, 0.0, 3.0).ceiling(now) for now in (0.0, 1.0, 2.0)]
+    assert [900, 600, 300] == [Easing(1_299, 0.0, 3.0).ceiling(now) for now in (0.0, 1.0, 2.0)]
+    assert 0 == Easing(100, 0.0, 3.0).ceiling(0.0)
+
+
 def test_a_rollback_in_steps_comes_down_to_nothing() -> None:
     """A third of the time at each step; late or early, and when the clock is set back, never up again."""
     slow = Order(3, Kind.ROLLBACK, Scope(Reach.ALL), "r", "lee", 100.0, 450_000, easing=Easing(600_000, 100.0, 30.0))
