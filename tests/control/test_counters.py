@@ -164,6 +164,7 @@ async def test_whoever_watches_gets_samples_at_a_quicker_pace(stage: Stage, monk
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
+        stage.clock.time += seconds
         await real(0)
 
     monkeypatch.setattr("control.counters.asyncio.sleep", sleep)
