@@ -99,18 +99,19 @@ class Series:
         now, before = self._clock.elapsed(), self._looked
         seconds = 0.0 if before is None else now - before
         sums: dict[Key, Counts] = {}
-        found: dict[Key, tuple[Step, ...]] = {}
+        found: dict[Key, array[float]] = {}
         groups = self._groups()
         blocks = self._blocks()
         async for name, start in sliced(blocks):
             moved = self._moved(name, start)
             if moved is None or seconds <= 0:
                 continue
-            found[Key(name)] = _steps(moved, seconds)
+            found[Key(name)] = _flat(_steps(moved, seconds))
             for key in (ALL, Key(group=groups.get(name, ""))):
                 _add(sums, key, moved)
-        found |= {key: _steps(moved, seconds) for key, moved in sums.items()}
-        self._last = {name: slots for name, slots in self._last.items() if name in blocks}
+        found |= {key: _flat(_steps(moved, seconds)) for key, moved in sums.items()}
+        for name in self._last.keys() - blocks.keys():
+            del self._last[name]
         self._looked = now
         if seconds > 0:
             self._put(found, blocks.keys())
@@ -128,27 +129,25 @@ class Series:
             return None if self._looked is None else counts
         return tuple(max(0, after - earlier) for after, earlier in zip(counts, before, strict=True))
 
-    def _put(self, found: Mapping[Key, tuple[Step, ...]], routes: Iterable[str]) -> None:
-        place = self._taken % POINTS
-        for key in found:
-            if key not in self._rings and self._room(key):
-                self._rings[key] = array("f", [nan]) * (POINTS * _WIDTH)
+    def _put(self, found: Mapping[Key, array[float]], routes: Iterable[str]) -> None:
+        """In one go, so that nobody sees half a step; a value is written in less than a microsecond."""
         known = set(routes)
         for key in [key for key in self._rings if key.route and key.route not in known]:
             del self._rings[key]
-        empty = (Step(0.0, 0.0, nan, nan),) * _SIDES
+        of_routes = sum(bool(key.route) for key in self._rings)
+        room = {True: ROUTES - of_routes, False: GROUPS - len(self._rings) + of_routes}
+        for key in found:
+            kind = bool(key.route)
+            if room[kind] > 0 and key not in self._rings:
+                self._rings[key] = _EMPTY * POINTS
+                room[kind] -= 1
+        place = self._taken % POINTS
+        start, end = place * _WIDTH, (place + 1) * _WIDTH
         for key, ring in self._rings.items():
-            steps = found.get(key, empty)
-            flat = [value for step in steps for value in (step.rate, step.errors, step.p50, step.p99)]
-            ring[place * _WIDTH : (place + 1) * _WIDTH] = array("f", flat)
+            ring[start:end] = found.get(key, _IDLE)
         now = self._clock.now()
         self._times = [*self._times[-(POINTS - 1) :], now]
         self._taken += 1
-
-    def _room(self, key: Key) -> bool:
-        """A bounded number of each kind; what comes later has no series."""
-        kind = sum(bool(other.route) is bool(key.route) for other in self._rings)
-        return kind < (ROUTES if key.route else GROUPS)
 
     # -- what is asked ------------------------------------------------------------------------------
 
@@ -203,6 +202,15 @@ def _counts(slots: Sequence[int]) -> Counts:
         found += (sum(slots[start : start + RouteBlock.SIDE_REQUESTS]), failed + hidden[side])
         found += slots[first : first + _BUCKETS]
     return tuple(found)
+
+
+_EMPTY: Final = array("f", [nan]) * _WIDTH
+"""Before the first request."""
+_IDLE: Final = array("f", [0.0, 0.0, nan, nan] * _SIDES)
+
+
+def _flat(steps: Iterable[Step]) -> array[float]:
+    return array("f", [value for step in steps for value in (step.rate, step.errors, step.p50, step.p99)])
 
 
 def _add(sums: dict[Key, Counts], key: Key, moved: Counts) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from control import series as series_module
 from control.series import ALL, POINTS, STEP, Key, Series, quantile
 from router.telemetry import DURATION_BOUNDS, RouteBlock
 from tests.control.stage import Stage, Worker, many_routes
@@ -114,6 +115,28 @@ async def test_a_route_that_has_gone_leaves_no_series(stage: Stage) -> None:
     series._blocks = lambda: blocks
     await step(stage, series)
     assert Key("product") not in series._rings
+
+
+async def test_routes_beyond_the_bound_have_no_series(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay in the sums; when one that has a series goes, there is room for another."""
+    monkeypatch.setattr(series_module, "ROUTES", 2)
+    worker = stage.worker()
+    series = watching(stage)
+    await step(stage, series)
+    names = list(stage.route_blocks())
+    for _ in range(2):
+        for name in names:
+            worker.count(name, times=10)
+        await step(stage, series)
+    kept = [key.route for key in series._rings if key.route]
+    assert (2, len(names)) == (len(kept), series.of(ALL, 1)["legacy"]["rate"][0])
+    blocks = {name: start for name, start in stage.route_blocks().items() if name != kept[0]}
+    series._blocks = lambda: blocks
+    for name in names:
+        worker.count(name, times=10)
+    await step(stage, series)
+    assert 2 == len([key for key in series._rings if key.route])
+    assert Key(kept[0]) not in series._rings
 
 
 async def test_what_a_fallback_hides_is_an_error_of_the_new_side(stage: Stage) -> None:
