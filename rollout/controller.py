@@ -300,7 +300,7 @@ class Controller:
             return
         if known.goes_on(facts.share, facts.revision):
             before = self._heard.get(run.route, NOTHING)
-            heard = hear(before, found, known.share, known.revision, self._firsts, turn.at)
+            heard = hear(before, found, known.epoch(run.route), run.upstream, self._firsts, turn.at)
             self._heard[run.route] = replace(heard, dropped=heard.dropped + dropped)
 
     def _count(self, run: Run, facts: Facts, reading: Counted, turn: _Turn) -> None:

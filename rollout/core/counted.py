@@ -84,6 +84,9 @@ class Track:
     books: tuple[Books, Books] = OPENED
     """Of legacy's and of new's failures, since the share came into force."""
 
+    def epoch(self, route: str) -> Epoch:
+        return Epoch(route, self.revision, self.share)
+
     def goes_on(self, share: int, revision: int) -> bool:
         """Is what has come in since the last reading evidence?
 
@@ -140,7 +143,7 @@ def track(
     after = replace(after, legacy=known, harm=_harm(before.harm, Harm(at, new.failures, usual), span))
     if Counts() == new == legacy and shadow == NOT_COMPARED:
         return after, None
-    return after, Evidence(Epoch(route, revision, share), legacy, new, shadow)
+    return after, Evidence(after.epoch(route), legacy, new, shadow)
 
 
 def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Counts | None:

@@ -83,6 +83,8 @@ class Counts:
     """The client went away first."""
     clients: int = 0
     """Subjects seen for the first time in this epoch."""
+    elsewhere: int = 0
+    """Of the errors, those of clients that had one on another route of the upstream within the hour."""
 
     def __add__(self, other: Counts) -> Counts:
         slow = self.slow
@@ -97,6 +99,7 @@ class Counts:
             slow,
             self.aborted + other.aborted,
             self.clients + other.clients,
+            self.elsewhere + other.elsewhere,
         )
 
 

@@ -26,12 +26,12 @@ comes, whichever row that is.  In no row are there more errors than trials.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from rollout.core.evidence import Counts, Mark, Tally
-from router.core.clients import Firsts
+from rollout.core.evidence import Counts, Epoch, Mark, Tally
+from router.core.clients import Firsts, client_key
 
 GRACE: Final = 6.0
 """Seconds that a counted failure waits for its name; a worker that is silent for five is not connected any more."""
@@ -52,7 +52,7 @@ class Failure(NamedTuple):
     revision: int
     """... and the worker's revision then."""
     client: int
-    """Its number on this route."""
+    """Its number."""
     request: str
     """Its id."""
     at: float
@@ -76,7 +76,9 @@ class Named:
 
     count: int = 0
     errors: Tally = NONE
-    """Those that count."""
+    """Those that count ..."""
+    elsewhere: int = 0
+    """... though not for their upstream: the client has been counted on another of its routes."""
 
 
 NOBODY: Final = Named()
@@ -89,7 +91,7 @@ class Heard:
     legacy: Named = NOBODY
     new: Named = NOBODY
     clients: tuple[int, ...] = ()
-    """Those whose error counts."""
+    """What is to be remembered of those whose error counts."""
     dropped: int = 0
     """Failures of any route that are in no list."""
 
@@ -121,38 +123,34 @@ class Books:
 OPENED: Final = (Books(), Books())
 
 
-def hear(heard: Heard, found: Sequence[Failure], share: int, revision: int, firsts: Firsts, at: float) -> Heard:
-    """With failures of this route more.
-
-    Those that were routed under another share are named, and count as little as their requests.
-    """
-    sides: tuple[list[Failure], list[Failure]] = ([], [])
-    counts = [0, 0]
+def hear(heard: Heard, found: Iterable[Failure], epoch: Epoch, upstream: str, firsts: Firsts, at: float) -> Heard:
+    """With failures of a route more.  Those that were routed under another share are named, and do not count."""
+    sides = [heard.legacy, heard.new]
     clients: list[int] = []
     for failure in sorted(found, key=_when):
-        counts[failure.new] += 1
-        mine = failure.share == share and failure.revision >= revision
-        if mine and firsts.admits(failure.client, at, failed=True):
-            sides[failure.new].append(failure)
-            clients.append(failure.client)
-    return replace(
-        heard,
-        legacy=_more(heard.legacy, counts[False], sides[False]),
-        new=_more(heard.new, counts[True], sides[True]),
-        clients=(*heard.clients, *clients),
-    )
+        mine = failure.share == epoch.share and failure.revision >= epoch.revision
+        on_route, on_upstream = _keys(failure, upstream)
+        if not (mine and firsts.admits(on_route, at, failed=True)):
+            sides[failure.new] = replace(sides[failure.new], count=sides[failure.new].count + 1)
+            continue
+        fresh = firsts.admits(on_upstream, at, failed=True)
+        clients += (on_route, on_upstream) if fresh else (on_route,)
+        sides[failure.new] = _counted(sides[failure.new], Mark(failure.at, failure.request), fresh=fresh)
+    return replace(heard, legacy=sides[False], new=sides[True], clients=(*heard.clients, *clients))
 
 
 def _when(failure: Failure) -> float:
     return failure.at
 
 
-def _more(known: Named, count: int, errors: Sequence[Failure]) -> Named:
-    if not count:
-        return known
-    marks = [Mark(each.at, each.request) for each in errors]
-    tally = Tally(len(marks), marks[0], marks[-1]) if marks else NONE
-    return Named(known.count + count, known.errors + tally)
+def _keys(failure: Failure, upstream: str) -> tuple[int, int]:
+    """What a client is remembered by: on its route, and on all routes of the upstream."""
+    number = failure.client.to_bytes(8, "big")
+    return client_key(failure.route, number), client_key(f"\0{upstream}", number)
+
+
+def _counted(known: Named, mark: Mark, *, fresh: bool) -> Named:
+    return Named(known.count + 1, known.errors + Tally(1, mark, mark), known.elsewhere + (not fresh))
 
 
 def opened(at: float) -> tuple[Books, Books]:
@@ -173,7 +171,8 @@ def entered(books: Books, counts: Counts, named: Named, *, dropped: int, at: flo
     wanted = counts.requests - (named.count - named.errors.count) - excused - books.debt
     wanted -= _sum(waiting) - _sum(books.waiting)
     trials = max(wanted, errors.count)
-    return Books(waiting, names, trials - wanted, lenient), replace(counts, trials=trials, errors=errors)
+    row = replace(counts, trials=trials, errors=errors, elsewhere=named.elsewhere)
+    return Books(waiting, names, trials - wanted, lenient), row
 
 
 def _added(waiting: tuple[Waiting, ...], count: int, at: float) -> tuple[Waiting, ...]:

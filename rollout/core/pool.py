@@ -6,7 +6,8 @@ their errors go into one ratio test, every error under the share and the toleran
 there, so that a route which fails on both sides alike does not open the door for the noise of another.
 
 One bad route is that route's own affair.  So at least two of them must have had errors, and when a route has been
-rolled back by itself the pool begins anew without its past, at a stricter threshold.
+rolled back by itself the pool begins anew without its past, at a stricter threshold.  A client that fails on many of
+them is one client: only its first error within the hour counts here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rollout.core.alpha import threshold
-from rollout.core.evidence import Evidence, Tally, Tolerance
+from rollout.core.evidence import Counts, Evidence, Tally, Tolerance
 from rollout.core.ledger import Ledger, enter_span, usual
 from rollout.core.mixture import Process, count, log_e, renew, renewed
 from rollout.core.sequential import RATE_ABOVE, Ratio
@@ -68,6 +69,7 @@ def absorb(pool: Pool, row: Evidence, tolerance: Tolerance, before: Ledger, at: 
     """With one comparable row more; `before` is what its route had counted until then."""
     if pool.final is not None:
         return pool
+    row = replace(row, legacy=first_ones(row.legacy), new=first_ones(row.new))
     hour = int(at // settings.renewal)
     if hour != pool.hour:
         pool = replace(pool, hour=hour, ratio=renew(pool.ratio, EVEN), above=renew(pool.above, RATE_ABOVE))
@@ -81,6 +83,15 @@ def absorb(pool: Pool, row: Evidence, tolerance: Tolerance, before: Ledger, at: 
         errors=pool.errors + row.new.errors,
         failing=_failing(pool.failing, row),
     )
+
+
+def first_ones(counts: Counts) -> Counts:
+    """Without errors of clients that have been counted on another route."""
+    if not counts.elsewhere:
+        return counts
+    count = counts.errors.count - counts.elsewhere
+    errors = replace(counts.errors, count=count) if count else Tally()
+    return replace(counts, errors=errors, trials=counts.trials - counts.elsewhere, elsewhere=0)
 
 
 def _failing(known: tuple[str, ...], row: Evidence) -> tuple[str, ...]:

@@ -49,7 +49,8 @@ def tally_json(tally: Tally) -> Any:
 def counts_json(counts: Counts) -> dict[str, Any]:
     """Only what is not zero, so that a quiet route costs few bytes."""
     numbers = {
-        name: getattr(counts, name) for name in ("requests", "failures", "trials", "timed", "aborted", "clients")
+        name: getattr(counts, name)
+        for name in ("requests", "failures", "trials", "timed", "aborted", "clients", "elsewhere")
     }
     document = {name: number for name, number in numbers.items() if number}
     if counts.errors != Tally():
@@ -197,7 +198,10 @@ def counts_from(document: Mapping[str, Any]) -> Counts:
         tuple(tally_from(one) for one in listed(document, "slow", LIMITS)) or NO_SLOW,
         whole(document, "aborted"),
         whole(document, "clients"),
+        whole(document, "elsewhere"),
     )
+    if counts.elsewhere > counts.errors.count:
+        raise BadRecord(f"more errors of known clients than errors: {dict(document)!r:.200}")
     if counts.errors.count > counts.trials or max(one.count for one in counts.slow) > counts.timed:
         raise BadRecord(f"more errors than trials, or more slow than timed: {dict(document)!r:.200}")
     return counts

@@ -26,12 +26,12 @@ class Failures:
         self._dropped = 0
 
     def put(self, route: str, client: bytes, request_id: bytes, *, on_new: bool, share: int, revision: int) -> None:
-        """Remember one; `client` is its subject, or its address."""
+        """Remember one; `client` is its subject, or its address.  Its number is the same on all routes."""
         if len(self._found) >= MOST:
             self._dropped += 1
             return
         known = request_id[:128].decode("latin-1")
-        self._found.append([route, int(on_new), share, revision, client_key(route, client), known, time()])
+        self._found.append([route, int(on_new), share, revision, client_key("", client), known, time()])
 
     def take(self) -> dict[str, Any]:
         """Some of them, oldest first, which are then forgotten; how many were dropped; and whether there are more.

@@ -18,7 +18,7 @@ import pytest
 
 from control.rollouts.failures import failed_from
 from rollout.core.counted import Counted, Outcomes, Track, track
-from rollout.core.evidence import Evidence
+from rollout.core.evidence import Epoch, Evidence
 from rollout.core.failures import NOTHING, Failure, Heard, hear
 from rollout.core.verdict import Kind, Verdict
 from router.core.clients import Firsts
@@ -104,7 +104,7 @@ class Path:
             self.sums[side, "failures"] += ended
         found, dropped = self._told()
         if self.known is not None:
-            heard = hear(self.heard, found, self.share, 1, self.firsts, self.at)
+            heard = hear(self.heard, found, Epoch("p", 1, self.share), "new", self.firsts, self.at)
             self.heard = replace(heard, dropped=heard.dropped + dropped)
         row = self._row()
         if row is not None:

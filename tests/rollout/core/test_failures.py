@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.evidence import Counts, Mark, Tally
+from rollout.core.evidence import Counts, Epoch, Mark, Tally
 from rollout.core.failures import (
     GRACE,
     LENIENT,
@@ -33,7 +33,7 @@ def failure(client: int, *, new: bool = True, at: float = AT, request: str = "r"
 
 
 def told(*failures: Failure, firsts: Firsts | None = None, at: float = AT, heard: Heard = NOTHING) -> Heard:
-    return hear(heard, failures, 10_000, 3, Firsts() if firsts is None else firsts, at)
+    return hear(heard, failures, Epoch("p", 3, 10_000), "new", Firsts() if firsts is None else firsts, at)
 
 
 def ended(requests: int, failures: int = 0) -> Counts:
@@ -65,7 +65,7 @@ def test_a_client_counts_once_whichever_side_and_worker() -> None:
     heard = told(failure(1, at=5.0), failure(1, new=False, at=6.0), failure(2, at=7.0), failure(1, at=8.0))
     assert (named(3).count, 2) == (heard.new.count, heard.new.errors.count)
     assert named(1) == heard.legacy
-    assert (1, 2) == heard.clients
+    assert 4 == len(set(heard.clients)), "both on the route and on its upstream"
 
 
 def test_the_first_and_the_last_that_count_can_be_looked_up() -> None:
@@ -93,7 +93,19 @@ def test_what_was_routed_under_another_share_is_named_and_does_not_count() -> No
 
 def test_clients_whose_errors_are_in_no_row_yet_are_known() -> None:
     """They are not recorded as counted before their errors are."""
-    assert {1, 2} == pending([told(failure(1)), told(failure(2, new=False), failure(2))])
+    one, two = told(failure(1)), told(failure(2, new=False), failure(2))
+    assert {*one.clients, *two.clients} == pending([one, two])
+
+
+def test_a_client_that_fails_on_many_routes_counts_once_for_their_upstream() -> None:
+    """And once on each of them."""
+    firsts, found = Firsts(), []
+    for route, upstream in (("p", "new"), ("q", "new"), ("r", "other")):
+        heard = hear(NOTHING, [failure(1)._replace(route=route)], Epoch(route, 3, 10_000), upstream, firsts, AT)
+        found.append((heard.new.errors.count, heard.new.elsewhere))
+    assert [(1, 0), (1, 1), (1, 0)] == found
+    _, counts = entered(Books(), ended(10, 1), Named(1, Tally(1), 1), dropped=0, at=AT)
+    assert (10, 1, 1) == (counts.trials, counts.errors.count, counts.elsewhere)
 
 
 # --------------------------------------------------------------------------------------------------- one side's books
@@ -193,7 +205,7 @@ events = st.builds(
 
 
 def rows_of(every: Sequence[Event]) -> tuple[list[Counts], int]:
-    """The rows of both sides, and how many clients were counted; in the end a thousand requests of each go well."""
+    """The rows of both sides, and how many clients were named; in the end a thousand requests of each go well."""
     firsts, sides, rows = Firsts(), [Books(), Books()], []
     for reading in (*range(READINGS), 10 * READINGS, 20 * READINGS):
         at = AT + reading * SECONDS
@@ -205,7 +217,7 @@ def rows_of(every: Sequence[Event]) -> tuple[list[Counts], int]:
             more = ended(len(over) + 1000 * (reading == 20 * READINGS), failed)
             sides[side], row = entered(sides[side], more, names, dropped=0, at=at)
             rows.append(row)
-    return rows, len(firsts)
+    return rows, len({event.client for event in every if event.fails and event.listed != NEVER})
 
 
 def total(rows: Sequence[Counts]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 from random import Random
 
@@ -52,6 +53,19 @@ def test_no_tolerance_is_too_large_to_be_judged(share: int) -> None:
     harmless = row("a", share, counts(100, 100), counts(100, 1))
     pool = fresh(UPSTREAM, 0.0, SETTINGS)
     assert reading(absorb(pool, harmless, Tolerance(ratio=1e15), (), 0.0, SETTINGS)) < 0
+
+
+def test_a_client_that_fails_everywhere_brings_nothing_down() -> None:
+    """Its first error counts, on thirty routes to which it is known it is none; thirty clients are another matter."""
+    first = row("a", 10_000, counts(20, 1), counts(1_980, 2))
+    known = [
+        replace(first, epoch=first.epoch._replace(route=str(n)), new=replace(first.new, elsewhere=1)) for n in range(30)
+    ]
+    begun = fresh(UPSTREAM, 0.0, SETTINGS)
+    pool, verdict = assess(pooled(begun, first, *known), 1.0, SETTINGS)
+    assert (Kind.NONE, 1, ("a",)) == (verdict.kind, pool.spans[0].new_bad, pool.failing)
+    others = [replace(each, new=replace(each.new, elsewhere=0)) for each in known]
+    assert Kind.ROLLBACK is assess(pooled(begun, first, *others), 1.0, SETTINGS)[1].kind
 
 
 def test_two_bad_routes_bring_down_their_upstream() -> None:
