@@ -35,8 +35,8 @@ HELD_BYTES: Final = 4 * 1024 * 1024
 """More than this is not queued for a worker that does not read."""
 SNAPSHOTS_TRIED: Final = 2
 """Of one revision, for a worker that refuses it."""
-MOST_FAILURES: Final = 16_384
-"""Failures that wait for whoever judges; beyond it the workers keep theirs."""
+MOST_FAILURES: Final = 4096
+"""Failures told at once, which take their time to judge; while more wait the workers keep theirs."""
 GATHER_SECONDS: Final = 0.05
 """The file is written so long after a change, once for all changes of that time."""
 
@@ -142,7 +142,7 @@ class WorkerFleet:
         Each is told once (`router.planes.embedded.failures`).  A worker that does not answer within `patience` delays
         nobody the next time, and what it says comes with a later call.
         """
-        asked = [link for link in self._links if link.ask_failures()]
+        asked = [link for link in self._links if len(self._failures) < MOST_FAILURES and link.ask_failures()]
         try:
             async with asyncio.timeout(patience):
                 while any(link.owes_failures for link in asked):
@@ -150,8 +150,8 @@ class WorkerFleet:
                     await self._heard_failures.wait()
         except TimeoutError:
             pass
-        found, dropped = self._failures, self._failures_dropped
-        self._failures, self._failures_dropped = [], 0
+        found, self._failures = self._failures[:MOST_FAILURES], self._failures[MOST_FAILURES:]
+        dropped, self._failures_dropped = self._failures_dropped, 0
         return found, dropped
 
     async def unlisted(self, patience: float = 1.0) -> tuple[Mapping[str, Any] | None, ...]:

@@ -26,7 +26,7 @@ comes, whichever row that is.  In no row are there more errors than trials.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -125,32 +125,38 @@ OPENED: Final = (Books(), Books())
 
 def hear(heard: Heard, found: Iterable[Failure], epoch: Epoch, upstream: str, firsts: Firsts, at: float) -> Heard:
     """With failures of a route more.  Those that were routed under another share are named, and do not count."""
-    sides = [heard.legacy, heard.new]
-    clients: list[int] = []
+    counts, elsewhere, clients = [0, 0], [0, 0], list[int]()
+    errors: tuple[list[Failure], list[Failure]] = ([], [])
     for failure in sorted(found, key=_when):
-        mine = failure.share == epoch.share and failure.revision >= epoch.revision
-        on_route, on_upstream = _keys(failure, upstream)
-        if not (mine and firsts.admits(on_route, at, failed=True)):
-            sides[failure.new] = replace(sides[failure.new], count=sides[failure.new].count + 1)
+        counts[failure.new] += 1
+        if failure.share != epoch.share or failure.revision < epoch.revision:
             continue
+        number = failure.client.to_bytes(8, "big")
+        on_route, on_upstream = client_key(failure.route, number), client_key(f"\0{upstream}", number)
+        if not firsts.admits(on_route, at, failed=True):
+            continue
+        errors[failure.new].append(failure)
         fresh = firsts.admits(on_upstream, at, failed=True)
+        elsewhere[failure.new] += not fresh
         clients += (on_route, on_upstream) if fresh else (on_route,)
-        sides[failure.new] = _counted(sides[failure.new], Mark(failure.at, failure.request), fresh=fresh)
-    return replace(heard, legacy=sides[False], new=sides[True], clients=(*heard.clients, *clients))
+    return replace(
+        heard,
+        legacy=_more(heard.legacy, counts[False], errors[False], elsewhere[False]),
+        new=_more(heard.new, counts[True], errors[True], elsewhere[True]),
+        clients=(*heard.clients, *clients),
+    )
 
 
 def _when(failure: Failure) -> float:
     return failure.at
 
 
-def _keys(failure: Failure, upstream: str) -> tuple[int, int]:
-    """What a client is remembered by: on its route, and on all routes of the upstream."""
-    number = failure.client.to_bytes(8, "big")
-    return client_key(failure.route, number), client_key(f"\0{upstream}", number)
-
-
-def _counted(known: Named, mark: Mark, *, fresh: bool) -> Named:
-    return Named(known.count + 1, known.errors + Tally(1, mark, mark), known.elsewhere + (not fresh))
+def _more(known: Named, count: int, errors: Sequence[Failure], elsewhere: int) -> Named:
+    if not count:
+        return known
+    marks = [Mark(each.at, each.request) for each in (*errors[:1], *errors[-1:])]
+    tally = Tally(len(errors), marks[0], marks[-1]) if marks else NONE
+    return Named(known.count + count, known.errors + tally, known.elsewhere + elsewhere)
 
 
 def opened(at: float) -> tuple[Books, Books]:

@@ -24,7 +24,7 @@ from xxhash import xxh64_intdigest
 
 HOUR: Final = 3600.0
 MOST: Final = 65_536
-"""Clients that one generation remembers."""
+"""Numbers that one generation remembers: two for a client, on its route and for the upstream."""
 
 
 def client_key(route: str, client: bytes) -> int:
