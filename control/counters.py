@@ -257,6 +257,13 @@ class RecentTraffic:
         first, last = self._samples[0].sums, self._samples[-1].sums
         return {name: sum(after) - sum(first.get(name, (0, 0))) for name, after in last.items()}
 
+    def per_second(self) -> dict[str, float]:
+        """Requests a second over the last minute, or since there have been samples, by route name."""
+        if len(self._samples) < 2:
+            return {}
+        seconds = self._samples[-1].at - self._samples[0].at
+        return {name: requests / seconds for name, requests in self.recent().items()} if seconds > 0 else {}
+
     def rates(self) -> dict[str, Rate]:
         """Requests a second over the last seconds, by route name; routes without any are missing."""
         if len(self._samples) < 2:

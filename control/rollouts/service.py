@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from control.counters import CounterFiles
+from control.counters import CounterFiles, RecentTraffic
 from control.rollouts.failures import Ask as AskWorkers
 from control.rollouts.failures import nobody
 from control.rollouts.platform import LivePlatform
@@ -33,13 +33,10 @@ from router.core.plans import CAREFUL, plan_named, steps_for
 from router.core.units import write_percent
 from router.live import Live
 from router.ports import Clock
-from router.ports import Traffic as Recent
 
 Local = Callable[[float, str], tuple[int, int]]
 DAY: Final = 86_400.0
 MOST_VERDICTS: Final = 500
-MINUTE: Final = 60.0
-"""What `recent` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ def rollouts_of(
     files: CounterFiles,
     journal: Journal,
     clock: Clock,
-    recent: Recent,
+    recent: RecentTraffic,
     local: Local,
     *,
     compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
@@ -80,7 +77,7 @@ class Rollouts:
         platform: LivePlatform,
         journal: Journal,
         source: Source,
-        recent: Recent,
+        recent: RecentTraffic,
     ) -> None:
         self.source = source
         self.recent = recent
@@ -123,13 +120,13 @@ class Rollouts:
         return found
 
     async def _traffic(self, routes: Sequence[Route]) -> dict[str, Traffic]:
-        recent = self.recent.recent()
+        rates = self.recent.per_second()
         counted = await self.source.counted([route.name for route in routes])
         found = {}
         for route in routes:
             legacy = counted[route.name].legacy if route.name in counted else Outcomes()
             failing = legacy.failures / legacy.requests if legacy.requests else 0.0
-            found[route.name] = Traffic(recent.get(route.name, 0) / MINUTE, failing)
+            found[route.name] = Traffic(rates.get(route.name, 0.0), failing)
         return found
 
     # -- can it be trusted? -------------------------------------------------------------------------

@@ -174,3 +174,15 @@ async def test_whoever_watches_gets_samples_at_a_quicker_pace(stage: Stage, monk
         await real(0)
     running.cancel()
     assert [WATCHED, EVERY] == pauses[:2]
+
+
+async def test_requests_a_second_are_told_of_the_time_that_was_looked_at(stage: Stage) -> None:
+    """Also of less than a minute; with a single look nothing is known."""
+    worker = stage.worker()
+    worker.count("product", times=100)
+    await stage.traffic.sample()
+    assert {} == stage.traffic.per_second()
+    stage.clock.time += 12.0
+    worker.count("product", times=60)
+    await stage.traffic.sample()
+    assert {"product": 5.0} == stage.traffic.per_second()
