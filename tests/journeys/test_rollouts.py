@@ -225,6 +225,7 @@ def test_a_new_side_that_fails_half_of_its_requests_is_left_at_once(figure: Call
         said = here.cli("status", "a")
         assert 0 == said.returncode
         assert "ROLLBACK route a" in said.stdout
+        assert first_id in said.stdout
 
 
 def test_a_broken_client_that_tries_again_and_again_rolls_nothing_back() -> None:
@@ -275,6 +276,25 @@ def test_control_is_killed_at_every_step_and_takes_each_once() -> None:
         steps = [reason.partition("step ")[2].partition(",")[0] for reason in here.weights()]
         assert ["1 of 3", "2 of 3", "3 of 3"] == steps
         assert 100 == here.ask("GET", "/api/v1/routes/a")["effective"]
+
+
+def test_what_failed_while_control_was_away_is_evidence_when_it_is_back() -> None:
+    """A restart makes nothing vanish: the first request of the verdict failed before control was there again."""
+    with shop("10, 100") as here:
+        assert here.do("start")
+        until(lambda: here.is_at("judging", 1), 60)
+        pid = here.control_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)  # it does nothing any more, and is not started anew yet
+        here.new.failing = 1.0
+        until(lambda: len(here.new.failed) > 20)
+        here.new.failing = 0.0
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: here.control_pid() not in {None, pid} and here.ask("GET", "/api/v1/rollouts"), 30)
+        until(lambda: here.is_at("rolled-back"), 60)
+        (verdict,) = (line["body"]["verdict"] for line in here.log() if line["kind"] == "rollout.rolling_back")
+        assert verdict["first"][1] in here.failed
+        assert sum(span["new_bad"] for span in verdict["spans"]) <= len(here.failed)
 
 
 def test_a_persons_weight_pauses_the_rollout_and_the_command_line_goes_on() -> None:
