@@ -18,7 +18,7 @@ obey them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
@@ -67,6 +67,11 @@ class Scope:
 
     def __str__(self) -> str:
         return "all" if self.reach is Reach.ALL else f"{self.reach}={self.name}"
+
+    @property
+    def one(self) -> str:
+        """The one route that it can cover, which is found by its name; empty: there may be others."""
+        return "" if self.reach is not Reach.ROUTE or any(sign in self.name for sign in "*?[") else self.name
 
     def covers(self, route: Route) -> bool:
         """Does it cover this whole route?  A site never does: it covers the part that is drawn to it."""
@@ -206,10 +211,18 @@ class _Covering:
         self._wide: list[Order] = []
         self._named: dict[str, list[Order]] = {}
         for order in orders:
-            if order.scope.reach is Reach.ROUTE and not any(sign in order.scope.name for sign in "*?["):
-                self._named.setdefault(order.scope.name, []).append(order)
+            if one := order.scope.one:
+                self._named.setdefault(one, []).append(order)
             else:
                 self._wide.append(order)
+
+    def named(self) -> Collection[str] | None:
+        """The routes that may be covered; None: any."""
+        return None if self._wide else self._named.keys()
+
+    def none_over(self, route: Route) -> bool:
+        """Is it certain, at a glance, that nothing covers the route?"""
+        return not self._wide and route.name not in self._named
 
     def over(self, route: Route) -> list[Order]:
         """All that cover the route."""
@@ -226,6 +239,15 @@ class _Layers:
     weights: Mapping[str, Order]
     """By route, the newest that still rules it."""
     caps: _Covering
+    ceilings: Mapping[str, int]
+    """The caps that groups declare."""
+    declared: Mapping[int, Effective]
+    """What is in force of a weight that nothing speaks of, by the weight."""
+
+    def spoken_of(self) -> Collection[str] | None:
+        """The routes that orders may speak of; None: any."""
+        named = [each.named() for each in (self.rollbacks, self.pins, self.caps)]
+        return None if None in named else {*self.weights, *(name for names in named for name in names or ())}
 
 
 def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
@@ -238,45 +260,60 @@ def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
         _Covering(by_kind[Kind.PIN]),
         _newest_weights(table, by_kind[Kind.WEIGHT]),
         _Covering(by_kind[Kind.CAP]),
+        {name: group.cap for name, group in table.groups.items() if group.cap is not None},
+        {weight: Effective(weight) for weight in {route.weight for route in table.routes}},
     )
     return EffectiveState(
-        tuple(_effective(table, route, layers) for route in table.routes),
+        tuple(_routes(table.routes, layers)),
         frozenset(order.scope.name for order in by_kind[Kind.ROLLBACK] if order.scope.reach is Reach.SITE),
         frozenset(order.scope.name for order in (*by_kind[Kind.DRAIN], *by_kind[Kind.OFF])),
         frozenset(order.scope.name for order in by_kind[Kind.OFF]),
     )
 
 
+def _routes(routes: Iterable[Route], layers: _Layers) -> Iterator[Effective]:
+    """Nearly always orders speak of few routes, and the others are at what they declare."""
+    spoken_of, ceilings, declared = layers.spoken_of(), layers.ceilings, layers.declared
+    for route in routes:
+        if spoken_of is None or route.name in spoken_of or route.group in ceilings:
+            yield _effective(route, layers)
+        else:
+            yield declared[route.weight]
+
+
 def _newest_weights(table: Table, weights: list[Order]) -> dict[str, Order]:
-    declared = {route.name: route.weight for route in table.routes}
     found: dict[str, Order] = {}
+    declared = {route.name: route.weight for route in table.routes} if weights else {}
     for order in sorted(weights, key=lambda order: order.number):
         found |= {name: order for name, weight in order.declared.items() if declared.get(name) == weight}
     return found
 
 
-def _effective(table: Table, route: Route, layers: _Layers) -> Effective:
+def _effective(route: Route, layers: _Layers) -> Effective:
+    if layers.rollbacks.none_over(route):
+        return _pinned(route, layers)
     rollbacks = layers.rollbacks.over(route)
     for order in rollbacks:
         if not order.share:
             return Effective(0, Cause.ROLLBACK, order.id)
-    return _at_most(_pinned(table, route, layers), rollbacks)
+    return _at_most(_pinned(route, layers), rollbacks)
 
 
-def _pinned(table: Table, route: Route, layers: _Layers) -> Effective:
-    pins = layers.pins.over(route)
-    for order in sorted(pins, key=lambda order: order.side):  # legacy wins when two pins meet
-        if order.side is Side.LEGACY or route.new:
-            return Effective(PPM if order.side is Side.NEW else 0, Cause.PIN, order.id)
-    return _capped(table, route, _wanted(route, layers.weights.get(route.name)), layers.caps)
+def _pinned(route: Route, layers: _Layers) -> Effective:
+    if not layers.pins.none_over(route):
+        for pin in sorted(layers.pins.over(route), key=lambda pin: pin.side):  # legacy wins when two pins meet
+            if pin.side is Side.LEGACY or route.new:
+                return Effective(PPM if pin.side is Side.NEW else 0, Cause.PIN, pin.id)
+    order = layers.weights.get(route.name)
+    return _capped(route, layers.declared[route.weight] if order is None else _ordered(route, order), layers)
 
 
-def _capped(table: Table, route: Route, wanted: Effective, caps: _Covering) -> Effective:
+def _capped(route: Route, wanted: Effective, layers: _Layers) -> Effective:
     """Caps are ceilings, not factors: the lowest one counts."""
-    group = table.groups.get(route.group)
-    if group is not None and group.cap is not None and group.cap < wanted.share:
-        wanted = Effective(group.cap, Cause.CAP, wanted.order)
-    return _at_most(wanted, caps.over(route))
+    ceiling = layers.ceilings.get(route.group)
+    if ceiling is not None and ceiling < wanted.share:
+        wanted = Effective(ceiling, Cause.CAP, wanted.order)
+    return wanted if layers.caps.none_over(route) else _at_most(wanted, layers.caps.over(route))
 
 
 def _at_most(wanted: Effective, ceilings: Sequence[Order]) -> Effective:
@@ -286,10 +323,8 @@ def _at_most(wanted: Effective, ceilings: Sequence[Order]) -> Effective:
     return wanted
 
 
-def _wanted(route: Route, order: Order | None) -> Effective:
-    """What the newest weight order says that still rules the route, else what is declared."""
-    if order is None:
-        return Effective(route.weight)
+def _ordered(route: Route, order: Order) -> Effective:
+    """What the newest weight order says that still rules the route."""
     return Effective(order.share if route.new else 0, Cause.ORDER, order.id)
 
 
