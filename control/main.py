@@ -53,7 +53,6 @@ from control.stores.progress import ProgressStore
 from control.stores.sqlite import SqliteStore
 from control.timekeeper import keep_time, local_time
 from control.watcher import Sight, Watcher, look
-from rollout.ports import JournalError
 from router.core.model import UNLISTED
 from router.events import EventName, Events
 from router.live import Live, Refusal
@@ -187,7 +186,7 @@ async def control(options: Options, admin: socket.socket, ready: int) -> int:
         if refusal is not None:
             say_why(refusal)
             return EXIT_REFUSED
-        await made.rollouts.controller.start()
+        await made.rollouts.take_up()
         gc.freeze()
         await _serve(options, made, sight, admin, ready, stop)
     return 0
@@ -232,8 +231,7 @@ async def _serve(
                 group.create_task(hold_sites(live, made.observer), name="hold-sites"),
                 group.create_task(live.keep_saving(), name="keep-saving"),
                 group.create_task(keep_time(live), name="keep-time"),
-                group.create_task(made.rollouts.controller.run(), name="rollouts"),
-                group.create_task(made.rollouts.keep_drilling(), name="drills"),
+                group.create_task(made.rollouts.run(), name="rollouts"),
                 group.create_task(made.shadowing.run(), name="shadowing"),
                 group.create_task(notifier.run(), name="notify"),
             ]
@@ -291,7 +289,7 @@ def main(arguments: list[str]) -> int:
     try:
         check_admin(options)
         return uvloop.run(control(options, admin, ready))
-    except (RegistryError, StoreError, JournalError, UnsafeAddressError) as error:
+    except (RegistryError, StoreError, UnsafeAddressError) as error:
         print(f"strangler: {error}", file=sys.stderr)
         return EXIT_REFUSED
 

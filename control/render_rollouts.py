@@ -15,8 +15,7 @@ _EXPLANATION: Final = (
     "requests: of the new side, until the step is proven should it fail as often as legacy does.",
     "time: what these take at the traffic of the last minute, or the plan's least time if that is longer.",
     "finds: the least rate of failures that so many requests find out; costs: failed requests until then.",
-    "A new side that fails half of its requests is found after 3 to 20 failures; at 95 %, where legacy answers little "
-    "to compare with, after some hundreds.",
+    "A new side that fails half of its requests is found after 3 to 20 failures; at 95 % it takes some hundreds.",
 )
 
 
@@ -49,9 +48,7 @@ def many(found: Json, style: Style, now: float) -> Iterator[str]:
 
 def _unarmed(found: Json, style: Style) -> Iterator[str]:
     if not found["armed"]:
-        yield style.bad(
-            "the last drill did not find its fault: nothing is promoted (`strangler rollout drill`)"
-        )
+        yield style.bad("the last drill did not find its fault: nothing is promoted (`strangler rollout drill`)")
 
 
 def one(found: Json, style: Style, now: float) -> Iterator[str]:

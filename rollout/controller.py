@@ -339,7 +339,7 @@ class Controller:
     # -- judging ------------------------------------------------------------------------------------
 
     async def _judge(self, turn: _Turn) -> None:
-        if not (turn.rows or self._steps or self._ended) and turn.at - self._told < IDLE:
+        if not (turn.rows or self._steps or self._ended or (turn.at - self._told >= IDLE and self.judged.watches)):
             return
         self._told = turn.at
         batch = Batch(turn.at, tuple(self._steps), tuple(turn.rows), tuple(self._ended))

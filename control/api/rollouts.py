@@ -47,6 +47,10 @@ def rollouts(request: web.Request) -> Rollouts:
     found = context(request).rollouts
     if found is None:
         raise Problem(503, "not-started", "no rollouts are run here", "start the whole router: `strangler run`")
+    if found.trouble:
+        raise Problem(
+            503, "storage", f"no rollouts are run: {found.trouble}", "move the file away, then restart control"
+        )
     return found
 
 

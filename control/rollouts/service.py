@@ -25,7 +25,7 @@ from rollout.core.run import Ask, Asked, Objection, Run, Told, Wanted
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Verdict
 from rollout.drill import Drilled, drill
-from rollout.ports import Journal, Source
+from rollout.ports import Journal, JournalError, Source
 from router.core.model import PPM, PlanStep, Route
 from router.core.orders import Scope
 from router.core.place import covered
@@ -85,6 +85,8 @@ class Rollouts:
         self.controller = controller
         self.platform = platform
         self.journal = journal
+        self.trouble = ""
+        """Why no rollouts are run; empty: they are."""
 
     def newest(self) -> tuple[Sequence[Run], bool]:
         """The newest run of each route, and whether the last drill fired."""
@@ -101,6 +103,25 @@ class Rollouts:
     def covered(self, scope: Scope) -> tuple[Route, ...]:
         """The routes of a scope."""
         return covered(self.live.table, scope)
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    async def take_up(self) -> None:
+        """What the journal knows.  When that cannot be read, control goes on without rollouts: people need it."""
+        try:
+            await self.controller.start()
+        except JournalError as error:
+            self.trouble = str(error)
+            self.controller.runs.clear()
+            self.controller.armed = False
+            self.live.events.tell(Told.UNAVAILABLE, why=self.trouble)
+
+    async def run(self) -> None:
+        """The loop of rollouts, and the drills.  Until it is cancelled."""
+        if not self.trouble:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.controller.run(), name="rollouts")
+                group.create_task(self.keep_drilling(), name="drills")
 
     # -- before: what would it take? ----------------------------------------------------------------
 

@@ -104,6 +104,8 @@ class Told:
     """The fault that was made up has been found, as it should be."""
     DISARMED: Final = "rollout.disarmed"
     """It was not: nothing is promoted by itself until a drill finds it."""
+    UNAVAILABLE: Final = "rollout.unavailable"
+    """The journal cannot be read: no rollouts are run, and none is rolled back, until somebody has seen to it."""
     NOT_RECORDED: Final = "rollout.not_recorded"
     """The journal does not answer: nothing is raised meanwhile."""
 

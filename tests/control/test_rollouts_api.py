@@ -182,6 +182,20 @@ async def test_filters_find_what_they_say(here: Here) -> None:
     await here.get("/api/v1/rollouts?phase=flying", 422)
 
 
+async def test_a_journal_that_cannot_be_read_takes_rollouts_away_and_nothing_else(here: Here) -> None:
+    """Said as an event and to everybody who asks; orders go on."""
+    here.rollouts.journal.runs["p"] = "{"  # type: ignore[attr-defined]
+    with here.stage.live.subscribe() as heard:
+        await here.rollouts.take_up()
+        assert Told.UNAVAILABLE in [event.name for event in heard._events]
+    await here.rollouts.run()
+    assert "cannot be understood" in (await here.get("/api/v1/rollouts", 503))["detail"]
+    assert "storage" == (await here.do("start", status=503))["code"]
+    body = {"weight": 5, "reason": "by hand"}
+    async with here.client.put("/api/v1/routes/p/weight", json=body) as answer:
+        assert 200 == answer.status
+
+
 async def test_without_rollouts_every_question_says_so(here: Here) -> None:
     """503, not an empty list."""
     context = Context(
@@ -190,4 +204,3 @@ async def test_without_rollouts_every_question_says_so(here: Here) -> None:
     async with TestClient(TestServer(make_app(context, lambda *_, **__: None))) as client:
         async with client.get("/api/v1/rollouts") as answer:
             assert 503 == answer.status
-

@@ -175,6 +175,21 @@ async def test_without_the_record_nothing_rises_but_a_rollback_goes_on() -> None
     assert recorded > 0
 
 
+async def test_nothing_is_written_while_there_is_nothing_to_judge() -> None:
+    """A router without rollouts has no use for a log."""
+    world = World()
+    for _ in range(100):
+        await world.pass_time()
+    assert [] == world.journal.log
+    await world.start()
+    await world.until(lambda: world.run().over)
+    await world.pass_time()
+    written = len(world.journal.log)
+    for _ in range(100):
+        await world.pass_time()
+    assert written == len(world.journal.log)
+
+
 async def test_the_log_judged_anew_says_the_same() -> None:
     """Bit for bit: the rollback's verdict is among the replayed ones."""
     world = World(rate=300, failing=0.3)
