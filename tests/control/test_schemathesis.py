@@ -58,6 +58,11 @@ schema = schemathesis.openapi.from_dict(openapi.build(ENDPOINTS), config=CONFIG)
 numbers = itertools.count()
 
 
+async def one_worker() -> tuple[dict[str, Any], ...]:
+    """What a worker was asked for that no route takes."""
+    return ({"found": [["GET", "/a", 200, 3]], "more": 0},)
+
+
 class Served:
     """A control side in memory, on a thread with a loop of its own."""
 
@@ -83,6 +88,7 @@ class Served:
         access.throttle = Throttle(time.time, failures=1_000_000)  # it fails on purpose, and often
         context = Context(stage.live, stage.traffic, Metrics(stage.live, stage.files), stage.compiler)
         context.rollouts = stage.rollouts()
+        context.unlisted = one_worker
         context.series = Series(stage.files, stage.route_blocks, dict, stage.clock)
         self.server = TestServer(make_app(context, self._tell, access))
         await self.server.start_server()
