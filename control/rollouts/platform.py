@@ -95,8 +95,9 @@ class LivePlatform:
         return self._positions[1].get(route)
 
     def _confirmed(self, revision: int) -> bool:
-        workers = self._live.workers()
-        return bool(workers) and all(worker.connected and worker.revision >= revision for worker in workers)
+        """By every live worker: one that has died begins with what is in force, or is told before it says a word."""
+        live = [worker for worker in self._live.workers() if worker.connected]
+        return bool(live) and all(worker.revision >= revision for worker in live)
 
     def _open(self, windows: tuple[Window, ...], zone: str) -> bool:
         if not windows:

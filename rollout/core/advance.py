@@ -46,6 +46,8 @@ from router.core.units import write_duration, write_percent
 
 STALE: Final = 30.0
 """Seconds without a look at the counters after which nothing is known any more."""
+CONFIRM: Final = 60.0
+"""Seconds that workers have to confirm a share; then it is taken back, and a person is asked."""
 PRICE: Final = 15
 """Failed requests that a rise may cost before a bad new side is found out; nearly the same at every share."""
 
@@ -130,7 +132,7 @@ def _ordered(run: Run, event: Ordered, at: float) -> Advance:
             run = replace(run, phase=Phase.ABORTED, since=at)
             return Advance(run, (_notice(Told.ABORTED, run, order=event.order, revision=event.revision),))
         case _:
-            return Advance(replace(run, waits=()))
+            return Advance(replace(run, waits=(), since=at if run.phase is Phase.RAISING else run.since))
 
 
 def _refused(run: Run, event: Refused, at: float) -> Advance:
@@ -289,7 +291,7 @@ def _raising(run: Run, facts: Facts, at: float) -> Advance:
     if run.pending is not None:
         return Advance(run)
     if run.placed == run.step:
-        return _confirmed(run, at) if facts.confirmed else Advance(run)
+        return _confirmed(run, at) if facts.confirmed else _unconfirmed(run, at)
     if at < run.retry:
         return Advance(run)
     step = run.now
@@ -306,6 +308,16 @@ def _confirmed(run: Run, at: float) -> Advance:
     run = replace(run, approved=False, unproven=False, waits=())
     said = {"step": step_name(run.now), "order": run.order, "revision": run.revision}
     return Advance(run, (_notice(Told.STEP, run, **said),), run.judged_step())
+
+
+def _unconfirmed(run: Run, at: float) -> Advance:
+    """A share that not every worker has cannot be judged, and what is not judged is not left in force."""
+    if at - run.since < CONFIRM:
+        return Advance(run)
+    before = run.steps[run.step - 1].share if run.step else min(run.base, run.now.share)
+    why = f"not every worker has confirmed {step_name(run.now)} within {write_duration(CONFIRM)}"
+    run = replace(_command(run, Act.WEIGHT, why, before), paused=why)
+    return Advance(run, (_notice(Told.PAUSED, run, why=why),))
 
 
 def _judging(run: Run, facts: Facts, at: float) -> Advance:

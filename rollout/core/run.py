@@ -203,7 +203,7 @@ class Facts:
     revision: int
     """With which this route's share last changed."""
     confirmed: bool
-    """Every worker has that revision."""
+    """Every live worker has that revision."""
     fingerprint: str
     """Of the route as it is declared now; empty: there is no such route."""
     frozen: str = ""

@@ -121,7 +121,7 @@ async def test_a_rise_that_somebody_has_overtaken_is_not_ordered(here: Here) -> 
 
 
 async def test_it_is_confirmed_when_every_worker_has_the_share(here: Here) -> None:
-    """A change of another route does not take that back; a worker that is gone does."""
+    """A change of another route does not take that back; one that is gone is not asked, unless all of them are."""
     here.stage.fleet.silent = {1}
     await here.weight(10)
     assert not here.facts().confirmed
@@ -132,6 +132,8 @@ async def test_it_is_confirmed_when_every_worker_has_the_share(here: Here) -> No
     await here.live.weight(Scope(Reach.ROUTE, "q"), 40 * PERCENT, reason="other", actor="kim")
     assert here.facts().confirmed
     here.stage.fleet.gone = {1}
+    assert here.facts().confirmed
+    here.stage.fleet.gone = {0, 1}
     assert not here.facts().confirmed
 
 

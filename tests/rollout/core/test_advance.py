@@ -155,6 +155,29 @@ def test_a_step_is_judged_only_after_all_workers_have_its_revision() -> None:
     assert Phase.JUDGING is story.run.phase
 
 
+@pytest.mark.parametrize(("step", "before"), [(0, 0), (1, 1 * PERCENT)])
+def test_a_share_that_is_not_confirmed_is_taken_back(step: int, before: int) -> None:
+    """What cannot be judged does not stay in force; a person is asked."""
+    story = Story()
+    if step:
+        story.judging()
+        story.hear(Judged((PROMOTE,)))
+        story.look(61.0)
+    else:
+        story.look()
+    story.act()
+    story.look(59.0, confirmed=False)
+    assert (Phase.RAISING, None) == (story.run.phase, story.run.pending)
+    story.look(2.0, confirmed=False)
+    command = story.run.pending
+    assert command is not None
+    assert ("not every worker has confirmed" in story.run.paused, before) == (True, command.share)
+    story.act()
+    story.ask(Ask.RESUME)
+    story.look()
+    assert STEPS[step].share == (story.run.pending and story.run.pending.share)
+
+
 def test_an_event_that_changes_nothing_leaves_the_very_same_run() -> None:
     """So nothing is recorded for it."""
     story = Story().judging()
