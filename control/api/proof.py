@@ -13,7 +13,7 @@ from control.api.context import Context
 from control.counters import sliced
 from router.answers import Change
 from router.core.model import Route, Side
-from router.core.orders import Kind, Order, Reach, Scope
+from router.core.orders import Covering, Kind, Order, Reach, Scope
 from router.core.place import covered
 
 Json = dict[str, Any]
@@ -38,8 +38,9 @@ def _skipped(found: Context, change: Change) -> Iterator[Json]:
     holding = [order for order in live.orders if _holds(order) and order not in given]
     named = {order.scope.name: order for order in holding if order.scope.reach is Reach.ROUTE}
     wide = [order for order in holding if order.scope.reach is not Reach.ROUTE]
+    covering = Covering(given)
     for route in live.table.routes:
-        if route.name not in moved and any(order.scope.covers(route) for order in given):
+        if route.name not in moved and not covering.none_over(route) and covering.over(route):
             held = next((order for order in wide if order.scope.covers(route)), named.get(route.name))
             later = "it comes down with a later step" if route.name in left else ""
             yield {"name": route.name, "why": later or _why(route, held)}

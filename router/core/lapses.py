@@ -57,9 +57,8 @@ def due(table: Table, orders: Sequence[Order], now: float) -> Due:
 
 
 def _covering(table: Table, orders: Sequence[Order], routes: Collection[str]) -> list[Order]:
-    found = [
-        order for order in orders if any(route.name in routes and order.scope.covers(route) for route in table.routes)
-    ]
+    known = {route.name: route for route in table.routes if route.name in routes}
+    found = [order for order in orders if order.scope.touches(known)]
     return found or list(orders)
 
 

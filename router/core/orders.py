@@ -58,6 +58,10 @@ class Reach(StrEnum):
     ROUTE = "route"
 
 
+def _is_pattern(name: str) -> bool:
+    return "*" in name or "?" in name or "[" in name
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Which routes an order covers: all, a group's, those that live at a site, or a name or glob."""
@@ -71,7 +75,11 @@ class Scope:
     @property
     def one(self) -> str:
         """The one route that it can cover, which is found by its name; empty: there may be others."""
-        return "" if self.reach is not Reach.ROUTE or any(sign in self.name for sign in "*?[") else self.name
+        return "" if self.reach is not Reach.ROUTE or _is_pattern(self.name) else self.name
+
+    def touches(self, routes: Mapping[str, Route]) -> bool:
+        """Does it cover one of these, which are by their names?"""
+        return self.one in routes if self.one else any(map(self.covers, routes.values()))
 
     def covers(self, route: Route) -> bool:
         """Does it cover this whole route?  A site never does: it covers the part that is drawn to it."""
@@ -83,7 +91,7 @@ class Scope:
             case Reach.SITE:
                 return False
             case Reach.ROUTE:
-                return route.name == self.name or fnmatchcase(route.name, self.name)
+                return route.name == self.name or (_is_pattern(self.name) and fnmatchcase(route.name, self.name))
 
 
 WRITABLE: Final = 100
@@ -198,7 +206,7 @@ class EffectiveState:
     """Those of them whose tunnels are cut at once."""
 
 
-class _Covering:
+class Covering:
     """Some orders by what they cover: those that name one route are found without a search.
 
     An operator may have given one order for each of 1,500 routes; laying them over the table must not cost two
@@ -234,11 +242,11 @@ class _Covering:
 class _Layers:
     """Orders by what they do."""
 
-    rollbacks: _Covering
-    pins: _Covering
+    rollbacks: Covering
+    pins: Covering
     weights: Mapping[str, Order]
     """By route, the newest that still rules it."""
-    caps: _Covering
+    caps: Covering
     ceilings: Mapping[str, int]
     """The caps that groups declare."""
     declared: Mapping[int, Effective]
@@ -256,10 +264,10 @@ def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
     for order in orders:
         by_kind[order.kind].append(order)
     layers = _Layers(
-        _Covering(by_kind[Kind.ROLLBACK]),
-        _Covering(by_kind[Kind.PIN]),
+        Covering(by_kind[Kind.ROLLBACK]),
+        Covering(by_kind[Kind.PIN]),
         _newest_weights(table, by_kind[Kind.WEIGHT]),
-        _Covering(by_kind[Kind.CAP]),
+        Covering(by_kind[Kind.CAP]),
         {name: group.cap for name, group in table.groups.items() if group.cap is not None},
         {weight: Effective(weight) for weight in {route.weight for route in table.routes}},
     )

@@ -27,6 +27,8 @@ from router.core.orders import Easing, EffectiveState, Kind, Order, Reach, Scope
 
 _SINGLE: Final = 200
 """Routes that are rolled back one by one; for more a scope has to be named."""
+_NAMED: Final = 5
+"""Routes that are named in a line."""
 _STACKED: Final = 8
 """Orders that one may stand in for; the newest of them and the oldest are kept."""
 
@@ -74,6 +76,8 @@ class Placed:
 
 def covered(table: Table, scope: Scope) -> tuple[Route, ...]:
     """The routes that a scope speaks of as a whole."""
+    if one := scope.one:
+        return tuple(route for route in table.routes if route.name == one)
     return tuple(route for route in table.routes if scope.covers(route))
 
 
@@ -109,7 +113,16 @@ def place_rollback(
     order = _order(Kind.ROLLBACK, scope, stamp)
     if over:
         order = _in_steps(table, orders, order, over)
-    return Placed((*orders, order), order)
+    return Placed((*orders, order), order, lines=_old_data(table, scope))
+
+
+def _old_data(table: Table, scope: Scope) -> tuple[str, ...]:
+    """What a person has to know who sends finalised routes to legacy: an order is obeyed all the same."""
+    names = [route.name for route in covered(table, scope) if route.finalised]
+    if not names:
+        return ()
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (f"finalised: legacy has old data for {', '.join(names[:_NAMED])}{more}",)
 
 
 def overtaken(orders: Sequence[Order], order: Order) -> Placed:
@@ -341,8 +354,9 @@ def names_nothing(table: Table, scope: Scope) -> Objection | None:
             known = {*table.sites, *(site for upstream in table.upstreams.values() for site in upstream.sites if site)}
             return None if scope.name in known else _unknown("site", scope.name, known)
         case Reach.ROUTE:
-            found = any(scope.covers(route) for route in table.routes)
-            return None if found else _unknown("route", scope.name, {route.name for route in table.routes})
+            return (
+                None if covered(table, scope) else _unknown("route", scope.name, {route.name for route in table.routes})
+            )
 
 
 def _unknown(what: str, name: str, known: set[str]) -> Objection:
@@ -359,25 +373,27 @@ def _reasonless(stamp: Stamp) -> Objection | None:
 
 def _is_newest_for(order: Order, orders: Sequence[Order], routes: Sequence[Route]) -> bool:
     newer = [other for other in orders if other.kind is Kind.WEIGHT and other.number > order.number]
-    return not any(rules(other, route) for other in newer for route in routes)
+    known = {route.name: route for route in routes}
+    return not any(rules(other, known[name]) for other in newer for name in other.declared if name in known)
 
 
 def _overruled(table: Table, orders: Sequence[Order], routes: Sequence[Route], share: int) -> tuple[str, ...]:
     """What keeps some of these routes below the share that is asked for."""
+    known = {route.name: route for route in routes}
     held = [
         f"{order.id} ({order.scope}) still holds legacy: the weight counts once it is lifted"
         for order in orders
-        if order.kind is Kind.ROLLBACK and any(order.scope.covers(route) for route in routes)
+        if order.kind is Kind.ROLLBACK and order.scope.touches(known)
     ]
     held += [
         f"{order.id} ({order.scope}) pins to {order.side.label}: the weight counts once it is lifted"
         for order in orders
-        if order.kind is Kind.PIN and any(order.scope.covers(route) for route in routes)
+        if order.kind is Kind.PIN and order.scope.touches(known)
     ]
     held += [
         f"{order.id} ({order.scope}) caps at {order.share / 10_000:g} %"
         for order in orders
-        if order.kind is Kind.CAP and order.share < share and any(order.scope.covers(route) for route in routes)
+        if order.kind is Kind.CAP and order.share < share and order.scope.touches(known)
     ]
     caps = {route.group: table.groups[route.group].cap for route in routes if route.group in table.groups}
     capped = [
@@ -392,11 +408,11 @@ def _still_held(table: Table, left: Sequence[Order], lifted: Order) -> tuple[str
     """Other rollbacks over what was lifted: resuming one does not resume the others."""
     if lifted.kind is not Kind.ROLLBACK:
         return ()
-    routes = covered(table, lifted.scope)
+    known = {route.name: route for route in covered(table, lifted.scope)}
     return tuple(
         f"{order.id} ({order.scope}) still holds legacy"
         for order in left
-        if order.kind is Kind.ROLLBACK and any(order.scope.covers(route) for route in routes)
+        if order.kind is Kind.ROLLBACK and order.scope.touches(known)
     )
 
 

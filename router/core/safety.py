@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from router.core.model import Safety, Table
-from router.core.orders import EffectiveState, Kind, Order
+from router.core.orders import Covering, EffectiveState, Kind, Order
 
 
 class Rule(StrEnum):
@@ -201,6 +201,7 @@ def _frozen(table: Table, orders: Sequence[Order], raised: Sequence[Step]) -> li
     if not freezes or not raised:
         return []
     rising = {step.route: step for step in raised}
+    covering = Covering(freezes)
     return [
         Violation(
             Rule.FROZEN,
@@ -210,8 +211,7 @@ def _frozen(table: Table, orders: Sequence[Order], raised: Sequence[Step]) -> li
         )
         for route in table.routes
         if route.name in rising
-        for order in freezes
-        if order.scope.covers(route)
+        for order in covering.over(route)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from time import thread_time
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.model import PPM, Group, Route, Table
-from router.core.orders import Cause, Effective, Kind, Order, Reach, Scope, effective, rules, supersede
+from router.core.orders import Cause, Covering, Effective, Kind, Order, Reach, Scope, effective, rules, supersede
 from tests.router.core.tables import GROUPS, SITES, orders, scopes, shares, tables
 
 
@@ -195,6 +196,19 @@ def test_an_order_for_each_route_does_not_cost_routes_times_orders(kind: Kind) -
         return min(_timed(lambda: effective(whole, one_each)) for _ in range(5))
 
     assert seconds(1600) < 10 * seconds(400)
+
+
+@pytest.mark.parametrize("name", ["r1", "r*", "r[12]", "r?", "", "r[", "*"])
+def test_a_name_is_looked_up_where_it_can_be_one_routes_only(name: str) -> None:
+    """Found by name or by looking at each, the answer is the same."""
+    given_routes = [route(each) for each in ("r1", "r2", "r", "r[", "x")]
+    scope = Scope(Reach.ROUTE, name)
+    covered = [each.name for each in given_routes if scope.covers(each)]
+    assert [each.name for each in given_routes if fnmatchcase(each.name, name) or each.name == name] == covered
+    assert [each.name for each in given_routes if scope.touches({each.name: each})] == covered
+    assert scope.one in {"", name}
+    assert not scope.one or covered in ([], [name])
+    assert [each.name for each in given_routes if Covering([replace(weight(1, 5), scope=scope)]).over(each)] == covered
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -351,3 +352,30 @@ def test_what_was_raised_is_named_by_whole_groups_and_single_routes() -> None:
     held = placed(place_rollback(wide, (), Scope(Reach.ALL), STAMP)).orders
     for nothing in (found(), found("a", given=held)):
         assert isinstance(nothing, Objection) and nothing.code == "nothing-raised"
+
+
+@pytest.mark.parametrize("kind", [Kind.ROLLBACK, Kind.PIN, Kind.CAP])
+def test_what_holds_each_route_does_not_cost_routes_times_orders(kind: Kind) -> None:
+    """A weight for everything says what overrules it; a rollback waits while it does."""
+
+    def seconds(count: int) -> float:
+        routes = tuple(Route(f"r{number}", f"/r{number}", "old", new="new") for number in range(count))
+        held = tuple(
+            Order(number, kind, Scope(Reach.ROUTE, each.name), "r", "a", 1.0) for number, each in enumerate(routes)
+        )
+        whole = Table("old", {}, routes)
+        return min(_timed(lambda: _all_at_half(whole, held)) for _ in range(5))
+
+    assert seconds(1600) < 10 * seconds(400)
+
+
+def _all_at_half(whole: Table, held: tuple[Order, ...]) -> None:
+    assert len(held) == len(
+        placed(place_weight(whole, held, Scope(Reach.ALL), PPM // 2, replace(STAMP, number=9999))).lines
+    )
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = thread_time()
+    work()
+    return thread_time() - began
