@@ -85,8 +85,8 @@ def _once(
     for at, counts in legacy:
         new = _drawn(counts, share, chance)
         rest = Counts(
-            counts.requests - new.requests,
-            counts.failures - new.failures,
+            max(0, counts.requests - new.requests),
+            max(0, counts.failures - new.failures),
             counts.trials - new.trials,
             Tally(counts.errors.count - new.errors.count),
         )
@@ -97,10 +97,13 @@ def _once(
 
 
 def _drawn(counts: Counts, share: int, chance: Random) -> Counts:
-    """Each request is on the pretended new side with the share's probability."""
-    failures = _binomial(counts.failures, share / PPM, chance)
-    requests = failures + _binomial(counts.requests - counts.failures, share / PPM, chance)
-    return Counts(requests, failures, requests, Tally(failures))
+    """Each request is on the pretended new side with the share's probability; errors are so by the client rule."""
+    part, errors = share / PPM, counts.errors.count
+    mine = _binomial(errors, part, chance)
+    trials = mine + _binomial(counts.trials - errors, part, chance)
+    failures = mine + _binomial(max(0, counts.failures - errors), part, chance)
+    requests = trials + _binomial(max(0, counts.requests - counts.trials), part, chance)
+    return Counts(requests, failures, trials, Tally(mine))
 
 
 def _binomial(number: int, probability: float, chance: Random) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from control.rollouts.selftest import REPEATS, ROWS, SelfTest, gathered, self_test
+from random import Random
+
+from control.rollouts.selftest import REPEATS, ROWS, SelfTest, _drawn, gathered, self_test
 from rollout.core.evidence import Counts, Tally, Tolerance
 from rollout.core.settings import Settings
 
@@ -23,6 +25,17 @@ def test_equal_sides_are_left_alone_even_over_an_outage() -> None:
     found = self_test("p", history(300, 0.01, range(100, 110)), SHARE, Tolerance(), Settings())
     assert (100, 30_000, 0) == (found.rows, found.requests, found.rollbacks)
     assert REPEATS == found.repeats
+
+
+def test_a_loud_client_is_drawn_once_like_anybody_else() -> None:
+    """Of what the client rule left, each error and each success is on either side; what it left out is on none."""
+    loud = [(float(second), Counts(100, 90, 11, Tally(1))) for second in range(100)]
+    found = self_test("p", loud, SHARE, Tolerance(), Settings())
+    assert (9_000, 0) == (found.failures, found.rollbacks)
+    for number in range(200):
+        drawn = _drawn(Counts(100, 3, 98, Tally(5)), SHARE, Random(number))
+        assert drawn.errors.count <= min(5, drawn.trials)
+        assert drawn.trials - drawn.errors.count <= 93
 
 
 def test_it_says_the_same_every_time() -> None:
