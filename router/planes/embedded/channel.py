@@ -181,6 +181,7 @@ class Taker:
             "tunnels": len(plane.tunnels),
             "draining": plane.draining,
             "holds": [hold.id for hold in self._holds],
+            "places": plane.left_at_places() if plane.ready else {},
         }
 
     def recent(self, request_id: str) -> list[dict[str, Any]]:

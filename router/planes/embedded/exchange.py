@@ -1013,6 +1013,11 @@ class Exchange:
         """The endpoint that was asked last, for the access log."""
         return "" if self._pool is None else self._pool.key
 
+    @property
+    def written_place(self) -> str:
+        """The endpoint that was asked last, as its counters are named."""
+        return "" if self._pool is None else self._pool.written
+
     def cut_tunnel(self) -> None:
         """A rolled-back tunnel's time is over."""
         self.plane.bump(WorkerSlot.TUNNELS_CLOSED_BY_ROLLBACK)

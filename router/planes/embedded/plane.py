@@ -248,6 +248,18 @@ class Plane:
         token = request.override_token
         return bool(token) and permits(token, request.override, self.override_key, time())
 
+    def left_at_places(self) -> dict[str, list[int]]:
+        """Exchanges and tunnels under way at each endpoint, by its key in the counters; those with none are missing."""
+        found: dict[str, list[int]] = {}
+        for pool in self.pools.known():
+            if pool.busy:
+                found.setdefault(pool.written, [0, 0])[0] += pool.busy
+        for exchange in self.tunnels:
+            place = found.setdefault(exchange.written_place, [0, 0])
+            place[0] -= 1
+            place[1] += 1
+        return found
+
     # ------------------------------------------------------------------ counting
 
     def bump(self, slot: WorkerSlot) -> None:

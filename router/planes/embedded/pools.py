@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from random import random
 from typing import TYPE_CHECKING, Any, Final, final
 
+from router.core.addresses import forbidden_address, is_address
 from router.core.attempt import Stage
 from router.core.model import PPM
 from router.core.observed import target_key
@@ -42,6 +43,8 @@ class EndpointPool:
         self._plane = plane
         self.key = key
         """Its `target_key`."""
+        self.written = key.partition(" at ")[0]
+        """That of the endpoint, whatever its address."""
         self.endpoint = endpoint
         self.block = block
         self.address = address or endpoint.host
@@ -49,6 +52,8 @@ class EndpointPool:
         """The part of its weight that it may take, in ppm; 0: control has seen that it is down."""
         self.pull = endpoint.weight * PPM
         """What it takes relative to its neighbours."""
+        self.by_name = False
+        """A name is connected to, and nobody has said that it may lead to a link-local address."""
         self.most = 0
         """Connections it may have; 0: `limits.endpoint_connections`."""
         self.idle: list[UpstreamConnection] = []
@@ -170,6 +175,8 @@ class EndpointPool:
             self._failed()
             return
         self._connecting -= 1
+        if self.by_name and not connection.closed and forbidden_address(connection.peer()) is not None:
+            connection.abort()  # wherever the name has led: nobody may send anything there
         if connection.closed:
             self._failed()
             return
@@ -254,6 +261,7 @@ class PoolStore:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self._pools: dict[str, EndpointPool] = {}
+        self._retired: list[EndpointPool] = []
 
     def destination(self, settings: Settings, upstream: str) -> Destination:
         """The destination of that name under these settings, on the pools that exist already."""
@@ -268,7 +276,7 @@ class PoolStore:
         self, settings: Settings, upstream: str, endpoints: Sequence[Endpoint], observed: Observed
     ) -> list[EndpointPool]:
         """The pools of these endpoints: one each, or one for each address of those that are written as names."""
-        most = settings.upstreams[upstream].max_requests
+        most, allowed = settings.upstreams[upstream].max_requests, settings.upstreams[upstream].allow_link_local
         found = []
         for endpoint in endpoints:
             written = target_key(upstream, endpoint)
@@ -279,6 +287,7 @@ class PoolStore:
                     pool = EndpointPool(self._plane, key, endpoint, settings.blocks[written], address)
                     self._pools[key] = pool
                 pool.level, pool.most = observed.level(key), most
+                pool.by_name = not (allowed or is_address(pool.address))
                 pool.pull = endpoint.weight * (pool.level or 1)
                 found.append(pool)
         return found
@@ -289,12 +298,18 @@ class PoolStore:
         A pool that was retired while these were being built, for the sake of another snapshot, is taken back.
         """
         kept = {pool.key: pool for one in destinations for pools in one.sites.values() for pool in pools}
+        self._retired = [pool for pool in self._retired if pool.busy]
         for key, pool in self._pools.items():
             if kept.get(key) is not pool:
                 pool.retire()
+                self._retired.append(pool)
         for pool in kept.values():
             pool.retired = False
         self._pools = kept
+
+    def known(self) -> list[EndpointPool]:
+        """Every pool in use, and those that are not but have something under way."""
+        return [*self._pools.values(), *(pool for pool in self._retired if pool.retired)]
 
     def all(self) -> list[EndpointPool]:
         """Every pool in use."""

@@ -70,6 +70,11 @@ class UpstreamConnection:
         if self.exchange is not None:
             self.exchange.upstream_drained()
 
+    def peer(self) -> str:
+        """The address at the other end."""
+        found = self.transport.get_extra_info("peername")
+        return str(found[0]) if found else ""
+
     def expired(self) -> None:
         """Idle for too long."""
         if self.exchange is None:

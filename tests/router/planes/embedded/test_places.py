@@ -16,6 +16,7 @@ from router.telemetry import EndpointBlock, RouteBlock
 from tests.router.planes.embedded.stage import BAD, NEW, NEW_TOO, OK, OLD, Service, Stage, Wire, route, table
 
 MakeStage = Callable[..., Stage]
+THIRD = Endpoint("10.0.0.4", 80)
 BOTH_DOWN = Observed({target_key("new", NEW): 0, target_key("new", NEW_TOO): 0})
 DOWN = Observed({target_key("new", NEW): 0})
 SICK = b"HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nbad"
@@ -133,6 +134,23 @@ def test_bad_gateways_are_counted_by_endpoint_and_mere_failures_are_not(make_sta
         stage.ask()
         stage.new.wire.say(answer)
     assert 1 == stage.slot(stage.ledger.endpoints[target_key("new", NEW)] + EndpointBlock.BAD_GATEWAYS)
+
+
+@pytest.mark.parametrize(("peer", "status_"), [("169.254.169.254", 502), ("192.0.2.7", 200)])
+def test_a_name_that_leads_to_metadata_is_not_sent_to(
+    make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch, peer: str, status_: int
+) -> None:
+    """Whatever the name resolved to when control looked: the connection itself says where it has led."""
+    monkeypatch.setattr(Wire, "get_extra_info", lambda _self, name: (peer, 80) if name == "peername" else None)
+    named = Endpoint("svc.example", 80)
+    stage = make_stage()
+    stage.loop.services[named.host, 80] = stage.new_too
+    stage.adopt(table(new=(named,)))
+    client = stage.ask()
+    answered = [wire for wire in stage.new_too.open if b"HTTP/1.1" in wire.take()]
+    for wire in answered:
+        wire.say(OK)
+    assert (status_, status_ == 200) == (status(client), bool(answered))
 
 
 # ---------------------------------------------------------------------------------------------------- sites
@@ -320,6 +338,21 @@ def test_requests_that_wait_for_room_are_no_failures_of_the_api(make_stage: Make
     assert 0 == entry_gauge(stage)
     asked(stage)
     asked(stage)
+
+
+def test_what_is_under_way_is_told_by_place(make_stage: MakeStage) -> None:
+    """Exchanges and tunnels apart, and also at an endpoint that no table names any more."""
+    stage = make_stage(table(new=(NEW, NEW_TOO)))
+    stage.ask(b"GET", b"/api/1", b"Connection: Upgrade", b"Upgrade: websocket")
+    first = stage.new if stage.new.wires else stage.new_too
+    first.wire.say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    place = target_key("new", NEW if first is stage.new else NEW_TOO)
+    assert {place: [0, 1]} == stage.plane.left_at_places()
+    stage.adopt(table(new=(THIRD,)))
+    assert {place: [0, 1]} == stage.plane.left_at_places()
+    stage.clients[-1].reset()
+    stage.settle()
+    assert {} == stage.plane.left_at_places()
 
 
 def test_gauges_of_a_predecessor_that_was_killed_begin_at_zero() -> None:
