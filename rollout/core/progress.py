@@ -26,7 +26,7 @@ from enum import StrEnum
 from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
-from router.core.orders import EffectiveState, Kind, Order, Reach, Scope, effective
+from router.core.orders import EffectiveState, Kind, Order, Scope, effective
 
 DAY: Final = 86_400.0
 SETTLED: Final = 7 * DAY
@@ -38,7 +38,6 @@ FORGOTTEN: Final[Mapping[Kind, float]] = defaultdict(
     {Kind.ROLLBACK: 7 * DAY, Kind.DRAIN: 7 * DAY, Kind.OFF: 7 * DAY, Kind.FREEZE: 14 * DAY, Kind.CAP: 90 * DAY},
 )
 """Seconds after which an order that nothing ends looks forgotten."""
-_GLOB: Final = frozenset("*?[")
 
 
 class Stage(StrEnum):
@@ -54,6 +53,7 @@ class Stage(StrEnum):
 
 
 STAGES: Final = tuple(Stage)
+_INDEX: Final = {stage: index for index, stage in enumerate(STAGES)}
 FINISHED: Final = frozenset({Stage.DONE, Stage.RETIRED})
 
 
@@ -99,19 +99,21 @@ def standings(
     """All routes of the table, in its order; `before`: their tracks at the last look."""
     frozen = _frozen([order.scope for order in orders if order.kind is Kind.FREEZE])
     wishes = _wishes(table, orders)
+    owners = {name: group.owner for name, group in table.groups.items()}
     found = []
     for route, entry, wish in zip(table.routes, state.routes, wishes, strict=True):
-        track = follow(before.get(route.name), route, entry.share, wish, now, frozen=frozen(route))
-        group = table.groups.get(route.group)
-        owner = group.owner if group else ""
-        found.append(Standing(route, owner, entry.share, track, requests.get(route.name, (0, 0))))
+        name = route.name
+        track = follow(before.get(name), route, entry.share, wish, now, frozen=frozen(route))
+        found.append(Standing(route, owners.get(route.group, ""), entry.share, track, requests.get(name, (0, 0))))
     return tuple(found)
 
 
 def _frozen(scopes: Sequence[Scope]) -> Callable[[Route], bool]:
     """Those that name one route are found without a search: there may be as many as there are routes."""
-    named = {scope.name for scope in scopes if scope.reach is Reach.ROUTE}
-    wide = [scope for scope in scopes if scope.reach is not Reach.ROUTE or _GLOB & set(scope.name)]
+    if not scopes:
+        return lambda _: False
+    named = {scope.one for scope in scopes} - {""}
+    wide = [scope for scope in scopes if not scope.one]
     return lambda route: route.name in named or any(scope.covers(route) for scope in wide)
 
 
@@ -128,8 +130,9 @@ def follow(before: Track | None, route: Route, share: int, wish: int, now: float
     """The track after one more look."""
     moved = now if before is None or before.wish != wish else before.moved
     stage = stage_of(route, share, wish, now - moved, frozen=frozen)
-    since = now if before is None or before.stage is not stage else before.since
-    return Track(stage, since, wish, moved)
+    if before is not None and before.stage is stage:
+        return before if before.wish == wish else Track(stage, before.since, wish, moved)
+    return Track(stage, now, wish, moved)
 
 
 def stage_of(route: Route, share: int, wish: int, still: float, *, frozen: bool) -> Stage:
@@ -186,9 +189,9 @@ def tally(found: Iterable[Standing]) -> Tally:
     """What some routes come to."""
     apis, requests, new, share = [0] * len(STAGES), [0] * len(STAGES), 0, 0
     for each in found:
-        index = STAGES.index(each.track.stage)
+        index = _INDEX[each.track.stage]
         apis[index] += 1
-        requests[index] += sum(each.requests)
+        requests[index] += each.requests[0] + each.requests[1]
         new += each.new
         share += PPM if each.route.legacy == each.route.new else each.share
     return Tally(tuple(apis), tuple(requests), new, share)
