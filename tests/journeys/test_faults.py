@@ -41,7 +41,8 @@ upstreams:
   monolith: {{endpoints: ["http://127.0.0.1:{legacy}"]}}
   catalog: {{endpoints: ["http://127.0.0.1:{new}"]}}
 legacy: monolith
-defaults: {{subject: [header:X-User-Id], new: catalog, breaker: off, timeout: 1s, idle_timeout: 1s, connect_timeout: 1s}}
+defaults: {{subject: [header:X-User-Id], new: catalog, breaker: off,
+           timeout: 1s, idle_timeout: 1s, connect_timeout: 1s}}
 routes:
   - {{path: "/safe/{{id}}", weight: 100, fallback: {{on: [connect, 502, 503, 504]}}}}
   - {{path: "/alone/{{id}}", weight: 100, fallback: off}}

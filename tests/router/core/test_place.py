@@ -384,6 +384,6 @@ def _timed(work: Callable[[], object]) -> float:
 def test_a_rollback_says_for_which_routes_legacy_has_old_data() -> None:
     """It is obeyed all the same: an operator may know what we do not."""
     done = replace(TABLE.routes[0], finalised=True)
-    placed = place_rollback(replace(TABLE, routes=(done, *TABLE.routes[1:])), (), Scope(Reach.ALL), Stamp(1, "why", "who", 0.0))
+    placed = place_rollback(replace(TABLE, routes=(done, *TABLE.routes[1:])), (), Scope(Reach.ALL), STAMP)
     assert isinstance(placed, Placed)
     assert (f"finalised: legacy has old data for {done.name}",) == placed.lines

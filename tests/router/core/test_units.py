@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import pytest
 from hypothesis import given
@@ -113,10 +113,10 @@ def test_a_share_is_written_exactly(ppm: int) -> None:
     assert ppm == int(whole) * 10_000 + int(decimals.ljust(4, "0"))
 
 
-@given(st.dates(min_value=datetime.date(1970, 1, 1)))
-def test_a_day_is_its_beginning_and_is_written_by_its_end(day: datetime.date) -> None:
+@given(st.dates(min_value=dt.date(1970, 1, 1)))
+def test_a_day_is_its_beginning_and_is_written_by_its_end(day: dt.date) -> None:
     """As the calendar has it."""
-    begins = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp()
+    begins = dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp()
     assert begins == read_date(day.isoformat())
     assert day.isoformat() == write_date(begins + 86_400)
 
