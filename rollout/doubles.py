@@ -1,7 +1,7 @@
 """Doubles of the controller's ports: everything in memory, and a router that does what it is told at once.
 
-They keep the promises of `rollout.ports` and pass the contract tests of the real ones.  The drill runs the whole
-controller on them, with faults that it makes up.
+They keep the promises of `rollout.ports`; the journal passes the contract tests of the real one.  The drill runs the
+whole controller on them, with faults that it makes up.
 """
 
 from __future__ import annotations
