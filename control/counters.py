@@ -78,6 +78,11 @@ class CounterFiles:
             found = slots.tolist() if found is None else list(map(add, found, slots))
         return found
 
+    def seal(self, start: int, size: int) -> int:
+        """A number that is another one when anything in a block has been counted; far cheaper than the sums."""
+        begin, end = start * _BYTES, (start + size) * _BYTES
+        return hash(tuple([data[begin:end] for data in self._maps.values()]))
+
     def close(self) -> None:
         for data in self._maps.values():
             data.close()

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -110,7 +110,8 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     adoption = Adoption(options.state, events)
     fleet = WorkerFleet(options.state, options.workers, clock, events, adoption.heard)
     files = CounterFiles(counters)
-    traffic = RecentTraffic(files, lambda: _route_blocks(live), clock)
+    blocks = _RouteBlocks(lambda: live)
+    traffic = RecentTraffic(files, blocks, clock)
     audit = Audit(options.state, clock.now, lambda why: events.tell(EventName.ACCESS_TROUBLE, why=why))
     held = HeldFile(options.state / "held.json")
     observer = Observer(lambda seen: live.observe(seen), files, clock, events, DnsLookup(), held=held)  # noqa: PLW0108  # comes later
@@ -130,7 +131,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     )
     memory = ProgressStore(options.state / "progress.db")
     progress = Progress(live, traffic.sums, clock, events, memory)
-    series = Series(files, lambda: _route_blocks(live), lambda: _groups(live), clock)
+    series = Series(files, blocks, lambda: _groups(live), clock)
     journal = SqliteJournal(options.state / "rollouts.db")
     rollouts = rollouts_of(
         live, files, journal, clock, traffic, local_time, compared=shadowing.evidence, failures=fleet.failures
@@ -165,10 +166,20 @@ def _follow(compiled: Compiled, observer: Observer, shadowing: Shadowing) -> Non
     shadowing.follow(compiled.table)
 
 
-def _route_blocks(live: Live) -> dict[str, int]:
+class _RouteBlocks:
     """Of what is in force, what is unlisted included; blocks of routes that are no more are left out."""
-    owned = live.blocks.routes
-    return {UNLISTED: owned[UNLISTED]} | {route.name: owned[route.name] for route in live.table.routes}
+
+    def __init__(self, live: Callable[[], Live]) -> None:
+        self._live = live
+        self._of: Compiled | None = None
+        self._found: dict[str, int] = {}
+
+    def __call__(self) -> dict[str, int]:
+        live = self._live()
+        if self._of is not live.in_force:
+            self._of, owned = live.in_force, live.blocks.routes
+            self._found = {UNLISTED: owned[UNLISTED]} | {route.name: owned[route.name] for route in live.table.routes}
+        return self._found
 
 
 def _groups(live: Live) -> dict[str, str]:

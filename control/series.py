@@ -81,6 +81,7 @@ class Series:
         self._groups = groups
         self._clock = clock
         self._last: dict[str, Counts] = {}
+        self._seals: dict[str, int] = {}
         self._rings: dict[Key, array[float]] = {}
         self._times: list[float] = []
         self._taken = 0
@@ -110,14 +111,19 @@ class Series:
             for key in (ALL, Key(group=groups.get(name, ""))):
                 _add(sums, key, moved)
         found |= {key: _flat(_steps(moved, seconds)) for key, moved in sums.items()}
-        for name in self._last.keys() - blocks.keys():
-            del self._last[name]
+        for name in self._seals.keys() - blocks.keys():
+            del self._seals[name]
+            self._last.pop(name, None)
         self._looked = now
         if seconds > 0:
             self._put(found, blocks.keys())
 
     def _moved(self, name: str, start: int) -> Counts | None:
         """What a route's counts have risen by since the last look; None: not at all."""
+        seal = self._files.seal(start, RouteBlock.SIZE)
+        if self._seals.get(name) == seal:
+            return None
+        self._seals[name] = seal
         slots = self._files.block(start, RouteBlock.SIZE)
         if slots is None:
             return None
