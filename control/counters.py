@@ -271,10 +271,12 @@ class RecentTraffic:
 
     def rates(self) -> dict[str, Rate]:
         """Requests a second over the last seconds, by route name; routes without any are missing."""
-        if len(self._samples) < 2:
+        if not self._samples:
             return {}
         last = self._samples[-1]
         before = [sample for sample in self._samples if sample.at < last.at]
+        if not before:
+            return {}
         first = next((sample for sample in before if sample.at >= last.at - PRESENT), before[-1])
         seconds = last.at - first.at
         found: dict[str, Rate] = {}
