@@ -68,9 +68,15 @@ class Client(asyncio.Protocol):
     def __init__(self) -> None:
         self._heard = b""
         self._answered: asyncio.Future[bool] | None = None
+        self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        self.closed = True
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(False)
 
     async def ask(self, path: str) -> bool:
         """Was it answered well?"""
@@ -97,6 +103,8 @@ async def measure(port: int, seconds: float, rate: float) -> tuple[dict[str, lis
 
     async def one(route: str, number: int) -> None:
         nonlocal bad
+        while idle and idle[-1].closed:  # the router closes what idles for long
+            idle.pop()
         client = idle.pop() if idle else (await loop.create_connection(Client, "127.0.0.1", port))[1]
         began = loop.time()
         bad += not await client.ask(f"/{route}/{number}")
