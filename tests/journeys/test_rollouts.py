@@ -176,14 +176,14 @@ PLANS = "plans: {quick: {steps: [%s], time: 1s, bake: 1s, sample: 20, clients: 0
 
 
 @contextmanager
-def shop(steps: str, failing: float = 0.0) -> Iterator[Shop]:
+def shop(steps: str, failing: float = 0.0, handling: str = "breaker: off") -> Iterator[Shop]:
     legacy, new = Side(), Side(failing)
     with serving(legacy) as old_port, serving(new) as new_port:
         routes = (
             "version: 1\nlegacy: old\nupstreams:\n"
             f"  old: {{endpoints: [http://127.0.0.1:{old_port}]}}\n  new: {{endpoints: [http://127.0.0.1:{new_port}]}}\n"
             + PLANS % steps
-            + "routes:\n  - {path: /a, name: a, new: new, rollout: quick, subject: [header:X-User-Id], breaker: off}\n"
+            + f"routes:\n  - {{path: /a, name: a, new: new, rollout: quick, subject: [header:X-User-Id], {handling}}}\n"
         )
         with Router(routes, workers=2) as router:
             made = Shop(router, legacy, new)
@@ -277,6 +277,18 @@ def test_control_is_killed_and_takes_each_step_once() -> None:
         steps = [reason.partition("step ")[2].partition(",")[0] for reason in here.weights()]
         assert ["1 of 3", "2 of 3", "3 of 3"] == steps
         assert 100 == here.ask("GET", "/api/v1/routes/a")["effective"]
+
+
+def test_a_new_side_is_left_for_failures_that_no_user_has_seen() -> None:
+    """Legacy steps in for each of them: a fallback hides a failure from users, and not from whoever judges."""
+    with shop("1, 100", failing=0.5, handling="breaker: off, fallback: {on: [500]}") as here:
+        until(lambda: here.legacy.asked > 200)
+        assert here.do("start")
+        until(lambda: here.is_at("rolled-back"), 60)
+        (verdict,) = (line["body"]["verdict"] for line in here.log() if line["kind"] == "rollout.rolling_back")
+        assert ([], True) == (here.failed, len(here.new.failed) <= 15)
+        assert len(here.new.failed) >= sum(span["new_bad"] for span in verdict["spans"]) > 0
+        assert verdict["first"] is not None
 
 
 def test_what_failed_while_control_was_away_is_evidence_when_it_is_back() -> None:
