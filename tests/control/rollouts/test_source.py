@@ -8,6 +8,7 @@ import pytest
 
 from control.rollouts.source import CounterSource, outcomes
 from rollout.core.counted import Counted
+from rollout.core.failures import Failed, Failure
 from router.core.attempt import Stage as TryStage
 from router.core.decide import Reason
 from router.telemetry import RouteBlock
@@ -81,3 +82,14 @@ async def test_a_route_without_a_request_has_counted_nothing(stage: Stage) -> No
     """That is a reading; one of a route that nobody knows is none."""
     assert outcomes([0] * RouteBlock.SIZE) == await counted(stage)
     assert {} == await CounterSource(stage.files, stage.route_blocks).counted(["nobody"])
+
+
+async def test_what_workers_tell_is_passed_on_and_what_they_dropped(stage: Stage) -> None:
+    """What is no failure was lost; where there are no workers there are no failures."""
+
+    async def told() -> tuple[list[list[object]], int]:
+        return [["product", 1, 10_000, 3, 7, "r-1", 5.0], ["nonsense"]], 4
+
+    source = CounterSource(stage.files, stage.route_blocks, failures=told)
+    assert Failed((Failure("product", True, 10_000, 3, 7, "r-1", 5.0),), 5) == await source.failed()
+    assert Failed() == await CounterSource(stage.files, stage.route_blocks).failed()
