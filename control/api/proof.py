@@ -67,7 +67,7 @@ def _legacy(found: Context, change: Change) -> Json:
     rates = found.traffic.rates()
     moved = {route.name for route in change.routes if (route.after or 0) < (route.before or 0)}
     slow = [order for order in given_by(change) if order.easing is not None]
-    moved |= {route.name for route in found.live.table.routes if any(order.scope.covers(route) for order in slow)}
+    moved |= {route.name for order in slow for route in covered(found.live.table, order.scope)}
     now = sum(rate.legacy for rate in rates.values())
     returning = sum(rates[name].new for name in moved if name in rates)
     peak = found.traffic.legacy_peak()

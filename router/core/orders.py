@@ -246,6 +246,8 @@ class _Layers:
     pins: Covering
     weights: Mapping[str, Order]
     """By route, the newest that still rules it."""
+    rolled_back: Mapping[int, Effective]
+    """What a rollback that is at 0 leaves, by its number: the same for each of its routes."""
     caps: Covering
     ceilings: Mapping[str, int]
     """The caps that groups declare."""
@@ -267,6 +269,7 @@ def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
         Covering(by_kind[Kind.ROLLBACK]),
         Covering(by_kind[Kind.PIN]),
         _newest_weights(table, by_kind[Kind.WEIGHT]),
+        {order.number: Effective(0, Cause.ROLLBACK, order.id) for order in by_kind[Kind.ROLLBACK]},
         Covering(by_kind[Kind.CAP]),
         {name: group.cap for name, group in table.groups.items() if group.cap is not None},
         {weight: Effective(weight) for weight in {route.weight for route in table.routes}},
@@ -303,7 +306,7 @@ def _effective(route: Route, layers: _Layers) -> Effective:
     rollbacks = layers.rollbacks.over(route)
     for order in rollbacks:
         if not order.share:
-            return Effective(0, Cause.ROLLBACK, order.id)
+            return layers.rolled_back[order.number]
     return _at_most(_pinned(route, layers), rollbacks)
 
 
