@@ -3,9 +3,9 @@ compared, and to one that is not.
 
     .venv/bin/python -m bench.shadow [--seconds 60] [--rate 100] [--workers 1]
 
-Both sides answer with 5 KB of JSON after ten milliseconds, and differ in one place.  The turns change every second, so
-that whatever else the machine does hits both alike.  Requests are sent when they are due, whether or not earlier ones
-have been answered.
+Legacy answers with 5 KB of JSON after ten milliseconds, new a little later and with one difference.  The turns change
+every second, so that whatever else the machine does hits both alike.  Requests are sent when they are due, whether or
+not earlier ones have been answered.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Final
 from bench.compare import document
 from bench.processes import free_port, running, wait_for_port
 
-THINKING: Final = 0.010
-"""Seconds that an upstream takes."""
+THINKING: Final = {"legacy": 0.010, "new": 0.015}
+"""Seconds that a side takes; not the same, since both run on this machine and would wake up over each other."""
 ITEMS: Final = 31
 TURN: Final = 1.0
 ROUTES: Final = """\
@@ -42,8 +42,9 @@ routes:
 class Upstream(asyncio.Protocol):
     """Answers every head after a while."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, answer: bytes, thinking: float) -> None:
         self._answer = answer
+        self._thinking = thinking
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -51,14 +52,16 @@ class Upstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for _ in range(data.count(b"\r\n\r\n")):
-            self._loop.call_later(THINKING, self._transport.write, self._answer)  # type: ignore[attr-defined]
+            self._loop.call_later(self._thinking, self._transport.write, self._answer)  # type: ignore[attr-defined]
 
 
 async def serve(port: int, side: str) -> None:
     body = document(ITEMS) | ({"side": side} if side == "new" else {})
     raw = json.dumps(body, sort_keys=side == "new").encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(raw)
-    server = await asyncio.get_running_loop().create_server(lambda: Upstream(head + raw), "127.0.0.1", port)
+    thinking = THINKING[side]
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Upstream(head + raw, thinking), "127.0.0.1", port)
     await server.serve_forever()
 
 

@@ -22,6 +22,7 @@ import os
 import secrets
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -166,5 +167,7 @@ async def serve(state: Path) -> None:
 def main(arguments: list[str]) -> int:
     os.umask(0o077)  # nobody else may hand in captures
     os.nice(NICE)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # takes no processor from whoever is at work
     asyncio.run(serve(Path(arguments[0])))
     return 0
