@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
 from aiohttp import web
@@ -24,6 +26,8 @@ from router.live import Revision
 from router.ports import Problems
 
 MAX_YAML: Final = 16 * 1024 * 1024
+ROWS: Final = 250
+"""Routes that are told in one turn of the event loop."""
 PAGE: Final = 50
 LOOKED_BACK: Final = 5000
 """Revisions among which those of one route are looked for."""
@@ -33,6 +37,21 @@ Json = dict[str, Any]
 
 def answer(found: object, status: int = 200) -> web.Response:
     return web.Response(status=status, body=json.dumps(found).encode(), content_type="application/json")
+
+
+async def in_slices(said: Json, name: str, rows: Iterable[Json]) -> web.Response:
+    """The answer `said`, with `name` for the rows in it, made with a turn for everybody else now and then."""
+    told = [json.dumps(batch)[1:-1] async for batch in batches(rows)]
+    text = f'{json.dumps(said)[:-1]}, "{name}": [{", ".join(told)}]}}'
+    return web.Response(body=text.encode(), content_type="application/json")
+
+
+async def batches(rows: Iterable[Json]) -> AsyncIterator[list[Json]]:
+    """So many rows as take a few milliseconds, and then whoever waits has a turn."""
+    left = iter(rows)
+    while batch := list(islice(left, ROWS)):
+        yield batch
+        await asyncio.sleep(0)
 
 
 def context(request: web.Request) -> Context:
@@ -90,8 +109,11 @@ async def status(request: web.Request) -> web.Response:
     """`?routes=false` leaves the routes out: for those who have them already."""
     found = context(request)
     routes = body.flag(request.query, "routes", otherwise=True)
-    said = views.status_view(found.live, found.traffic.rates(), routes=routes)
-    return answer(said | {"places": places_view.summary(found.live, seen(found))})
+    live, rates = found.live, found.traffic.rates()
+    said = views.status_view(live, rates) | {"places": places_view.summary(live, seen(found))}
+    if not routes:
+        return answer(said)
+    return await in_slices(said, "routes", views.route_views(live.table, live.state, live.orders, rates))
 
 
 def seen(found: Context) -> list[Seen]:
@@ -120,11 +142,12 @@ async def routes(request: web.Request) -> web.Response:
     tag = f"{live.revision}-{live.digest[:16]}"
     if not rates and any(known.value == tag for known in request.if_none_match or ()):
         return web.Response(status=304, headers={"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
-    found = list(
-        _filtered(_views(context(request), rates=rates), request.query.get("group"), request.query.get("q"), side)
-    )
+    head = {"revision": live.revision}
+    found: list[Json] = []
+    async for batch in batches(_views(context(request), rates=rates)):
+        found += _filtered(batch, request.query.get("group"), request.query.get("q"), side)
     page = found[offset:] if limit is None else found[offset : offset + limit]
-    said = answer({"revision": live.revision, "total": len(found), "routes": page})
+    said = await in_slices(head | {"total": len(found)}, "routes", page)
     if not rates:
         said.headers.update({"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
     return said

@@ -13,7 +13,7 @@ from control.counters import Rate
 from router.answers import Change, Difference, Plan, SourceState
 from router.core.explain import Explanation
 from router.core.model import UNLISTED, Route, Table
-from router.core.orders import Effective, EffectiveState, Kind, Order, Reach, Scope, rules
+from router.core.orders import Effective, EffectiveState, Kind, Order, Reach, Scope, newest_weights
 from router.core.safety import Violation
 from router.core.units import write_percent
 from router.live import Live, Revision, RouteChange, WorkerState
@@ -201,10 +201,9 @@ def route_views(
     table: Table, state: EffectiveState, orders: Sequence[Order], rates: Mapping[str, Rate]
 ) -> Iterator[Json]:
     """All routes in the order of the file."""
-    newest = sorted((order for order in orders if order.kind is Kind.WEIGHT), key=lambda order: -order.number)
+    newest = newest_weights(table, [order for order in orders if order.kind is Kind.WEIGHT])
     for route, entry in zip(table.routes, state.routes, strict=True):
-        ordered = next((order for order in newest if rules(order, route)), None)
-        yield _route(route, entry, ordered, rates.get(route.name))
+        yield _route(route, entry, newest.get(route.name), rates.get(route.name))
 
 
 def _route(route: Route, entry: Effective, ordered: Order | None, rate: Rate | None) -> Json:
@@ -237,8 +236,8 @@ def requests_per_second(rate: Rate | None) -> float:
     return 0.0 if rate is None else round(rate.legacy + rate.new, 2)
 
 
-def status_view(live: Live, rates: Mapping[str, Rate], *, routes: bool = True) -> Json:
-    """Orders first: they are what an operator looks for."""
+def status_view(live: Live, rates: Mapping[str, Rate]) -> Json:
+    """Orders first: they are what an operator looks for.  Without the routes, which are many."""
     total = Rate(sum(rate.legacy for rate in rates.values()), sum(rate.new for rate in rates.values()))
     return {
         "revision": live.revision,
@@ -253,7 +252,7 @@ def status_view(live: Live, rates: Mapping[str, Rate], *, routes: bool = True) -
             "measured": measured(total),
             "unlisted_per_second": requests_per_second(rates.get(UNLISTED)),
         },
-    } | ({"routes": list(route_views(live.table, live.state, live.orders, rates))} if routes else {})
+    }
 
 
 def exercised_view(newest_first: Iterable[Revision]) -> Json | None:

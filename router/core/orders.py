@@ -268,7 +268,7 @@ def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
     layers = _Layers(
         Covering(by_kind[Kind.ROLLBACK]),
         Covering(by_kind[Kind.PIN]),
-        _newest_weights(table, by_kind[Kind.WEIGHT]),
+        newest_weights(table, by_kind[Kind.WEIGHT]),
         {order.number: Effective(0, Cause.ROLLBACK, order.id) for order in by_kind[Kind.ROLLBACK]},
         Covering(by_kind[Kind.CAP]),
         {name: group.cap for name, group in table.groups.items() if group.cap is not None},
@@ -292,7 +292,8 @@ def _routes(routes: Iterable[Route], layers: _Layers) -> Iterator[Effective]:
             yield declared[route.weight]
 
 
-def _newest_weights(table: Table, weights: list[Order]) -> dict[str, Order]:
+def newest_weights(table: Table, weights: Sequence[Order]) -> dict[str, Order]:
+    """By route, the newest weight order that still rules it."""
     found: dict[str, Order] = {}
     declared = {route.name: route.weight for route in table.routes} if weights else {}
     for order in sorted(weights, key=lambda order: order.number):

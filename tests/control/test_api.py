@@ -14,6 +14,7 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from control.api import reads
 from control.api.app import make_app
 from control.api.context import Context
 from control.api.stream import LISTENERS
@@ -157,6 +158,32 @@ async def test_status_shows_orders_workers_and_every_share(stage: Stage, client:
     assert found["traffic"] == {"requests_per_second": 10.0, "measured": 20.0, "unlisted_per_second": 2.0}
     assert ["weight 12.34 % route=product"] == [order["text"] for order in found["orders"]]
     assert [True, True] == [each["confirmed"] for each in found["workers"]]
+
+
+async def test_many_routes_are_told_in_slices_and_all_the_same(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the cuts fall, the answer says what it says in one piece."""
+    paths = ("/api/v1/status", "/api/v1/routes", "/api/v1/routes?q=products", "/api/v1/routes?offset=1&limit=1")
+    whole = [await get(client, path) for path in paths]
+    for rows in (1, 2, 3):
+        monkeypatch.setattr(reads, "ROWS", rows)
+        assert [each["routes"] for each in whole] == [(await get(client, path))["routes"] for path in paths]
+
+
+async def test_a_weight_that_the_file_has_overtaken_is_not_told_as_ordered(stage: Stage, client: Client) -> None:
+    """Nor does an older one show through a newer."""
+    for weight, scope in ((30, {"group": "catalog"}), (40, {"route": "product"})):
+        await send(client, "POST", "/api/v1/weights", {"scope": scope, "weight": weight, "reason": "next"})
+    found = await get(client, "/api/v1/routes")
+    told = {each["name"]: (each["ordered"], each["ordered_by"]) for each in found["routes"]}
+    assert {
+        "product": (40, "W-2"),
+        "GET,POST /v1/products/search": (30, "W-1"),
+        "PUT /v1/carts/{cartId}": (None, None),
+    } == told
+    edited = ROUTES.replace("weight: 25, name: product", "weight: 26, name: product")
+    await stage.live.load(edited.encode(), actor="kim")
+    product = await get(client, "/api/v1/routes/product")
+    assert (None, None) == (product["ordered"], product["ordered_by"])
 
 
 @pytest.mark.parametrize(
