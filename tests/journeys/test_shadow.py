@@ -155,7 +155,8 @@ def test_answers_of_both_sides_are_compared_and_told() -> None:
             metrics = ask(router.admin_port, "/metrics")[1].decode()
             assert 'strangler_shadow_compared_total{route="other",verdict="mismatched"}' in metrics
             assert 404 == ask(router.admin_port, "/api/v1/shadow/plain")[0]
-            kept = b"".join(path.read_bytes() for path in (router.state / "shadow").iterdir())
+            until(lambda: len(list((router.state / "shadow").glob("*.json"))) == 2, 30)
+            kept = b"".join(path.read_bytes() for path in (router.state / "shadow").glob("*.json"))
             assert b"thing" not in kept
 
 
