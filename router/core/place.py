@@ -172,11 +172,8 @@ def raised_scopes(table: Table, state: EffectiveState, names: Collection[str]) -
         )
     if not raised:
         return Objection("nothing-raised", "no change in that time has raised a share", "name a route or a group")
-    groups = [
-        group
-        for group in dict.fromkeys(route.group for route in raised if route.group)
-        if all(route.name in names for route in table.routes if route.group == group and shares[route.name])
-    ]
+    in_part = {route.group for route in table.routes if shares[route.name] and route.name not in names}
+    groups = [group for group in dict.fromkeys(route.group for route in raised) if group and group not in in_part]
     if len(raised) == 1:
         groups = []
     single = [route.name for route in raised if route.group not in groups]
@@ -348,6 +345,8 @@ def names_nothing(table: Table, scope: Scope) -> Objection | None:
         case Reach.ALL:
             return None
         case Reach.GROUP:
+            if scope.name in table.groups:
+                return None
             known = {*table.groups, *(route.group for route in table.routes if route.group)}
             return None if scope.name in known else _unknown("group", scope.name, known)
         case Reach.SITE:
