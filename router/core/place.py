@@ -164,7 +164,8 @@ def place_rollbacks(
 def raised_scopes(table: Table, state: EffectiveState, names: Collection[str]) -> tuple[Scope, ...] | Objection:
     """What was raised and still has a share: groups that are raised as a whole, and single routes."""
     shares = {route.name: entry.share for route, entry in zip(table.routes, state.routes, strict=True)}
-    raised = [route for route in table.routes if route.name in names and shares[route.name]]
+    known = frozenset(names)
+    raised = [route for route in table.routes if route.name in known and shares[route.name]]
     if not raised and names:
         some = ", ".join(list(names)[:5])
         return Objection(
@@ -172,11 +173,12 @@ def raised_scopes(table: Table, state: EffectiveState, names: Collection[str]) -
         )
     if not raised:
         return Objection("nothing-raised", "no change in that time has raised a share", "name a route or a group")
-    in_part = {route.group for route in table.routes if shares[route.name] and route.name not in names}
+    in_part = {route.group for route in table.routes if shares[route.name] and route.name not in known}
     groups = [group for group in dict.fromkeys(route.group for route in raised) if group and group not in in_part]
     if len(raised) == 1:
         groups = []
-    single = [route.name for route in raised if route.group not in groups]
+    whole = frozenset(groups)
+    single = [route.name for route in raised if route.group not in whole]
     if len(single) > _SINGLE:
         detail = f"{len(single)} routes were raised that are no whole groups: {', '.join(single[:5])} ..."
         return Objection("nothing-raised", detail, "name a glob or a group, or roll back everything (--all)")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.model import PPM, Group, Route, Side, Site, Table
-from router.core.orders import Kind, Order, Reach, Scope, effective
+from router.core.orders import EffectiveState, Kind, Order, Reach, Scope, effective
 from router.core.place import (
     Objection,
     Placed,
@@ -367,6 +367,29 @@ def test_what_holds_each_route_does_not_cost_routes_times_orders(kind: Kind) -> 
         return min(_timed(lambda: _all_at_half(whole, held)) for _ in range(5))
 
     assert seconds(1600) < 10 * seconds(400)
+
+
+def test_what_was_raised_is_found_without_comparing_names() -> None:
+    """A rollback of what was raised lately waits for it; thousands of routes may have been."""
+
+    def seconds(count: int) -> float:
+        groups = {f"g{number}": Group(f"g{number}") for number in range(count // 20)}
+        routes = tuple(
+            Route(f"r{number}", f"/r{number}", "old", new="new", weight=5, group=f"g{number % len(groups)}")
+            for number in range(count)
+        )
+        whole = Table("old", {}, routes, groups)
+        state, names = effective(whole, ()), [route.name for route in routes]
+        assert len(groups) == len(raised(whole, state, names))
+        return min(_timed(lambda: raised_scopes(whole, state, names)) for _ in range(5))
+
+    assert seconds(3200) < 10 * seconds(800)
+
+
+def raised(table: Table, state: EffectiveState, names: list[str]) -> tuple[Scope, ...]:
+    found = raised_scopes(table, state, names)
+    assert not isinstance(found, Objection), found
+    return found
 
 
 def _all_at_half(whole: Table, held: tuple[Order, ...]) -> None:
