@@ -26,7 +26,7 @@ from enum import StrEnum
 from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
-from router.core.orders import EffectiveState, Kind, Order, Scope, effective
+from router.core.orders import Covering, EffectiveState, Kind, Order, Scope, effective
 
 DAY: Final = 86_400.0
 SETTLED: Final = 7 * DAY
@@ -97,7 +97,7 @@ def standings(
     now: float,
 ) -> tuple[Standing, ...]:
     """All routes of the table, in its order; `before`: their tracks at the last look."""
-    frozen = _frozen([order.scope for order in orders if order.kind is Kind.FREEZE])
+    frozen = _frozen(orders)
     wishes = _wishes(table, orders)
     owners = {name: group.owner for name, group in table.groups.items()}
     found = []
@@ -108,13 +108,9 @@ def standings(
     return tuple(found)
 
 
-def _frozen(scopes: Sequence[Scope]) -> Callable[[Route], bool]:
-    """Those that name one route are found without a search: there may be as many as there are routes."""
-    if not scopes:
-        return lambda _: False
-    named = {scope.one for scope in scopes} - {""}
-    wide = [scope for scope in scopes if not scope.one]
-    return lambda route: route.name in named or any(scope.covers(route) for scope in wide)
+def _frozen(orders: Sequence[Order]) -> Callable[[Route], bool]:
+    freezes = Covering(order for order in orders if order.kind is Kind.FREEZE)
+    return lambda route: not freezes.none_over(route) and bool(freezes.over(route))
 
 
 def _wishes(table: Table, orders: Sequence[Order]) -> list[int]:

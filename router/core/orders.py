@@ -207,35 +207,58 @@ class EffectiveState:
 
 
 class Covering:
-    """Some orders by what they cover: those that name one route are found without a search.
+    """Some orders by what they cover: those that name one route or one group are found without a search.
 
     An operator may have given one order for each of 1,500 routes; laying them over the table must not cost two
-    million comparisons, since a rollback waits for it.
+    million comparisons, since a rollback waits for it.  A glob is compared with the names that begin as it does: a
+    route that takes everything below a path is called by one, `GET /v1/carts/*`.
     """
 
-    __slots__ = ("_named", "_wide")
+    __slots__ = ("_globs", "_grouped", "_lengths", "_named", "_wide")
 
     def __init__(self, orders: Iterable[Order]) -> None:
         self._wide: list[Order] = []
+        self._grouped: dict[str, list[Order]] = {}
         self._named: dict[str, list[Order]] = {}
+        self._globs: dict[str, list[Order]] = {}
         for order in orders:
             if one := order.scope.one:
                 self._named.setdefault(one, []).append(order)
-            else:
+            elif order.scope.reach is Reach.GROUP:
+                self._grouped.setdefault(order.scope.name, []).append(order)
+            elif order.scope.reach is Reach.ROUTE:
+                self._globs.setdefault(_plain(order.scope.name), []).append(order)
+            elif order.scope.reach is Reach.ALL:
                 self._wide.append(order)
+        self._lengths = sorted(set(map(len, self._globs)))
 
     def named(self) -> Collection[str] | None:
         """The routes that may be covered; None: any."""
-        return None if self._wide else self._named.keys()
+        return None if self._wide or self._grouped or self._globs else self._named.keys()
 
     def none_over(self, route: Route) -> bool:
         """Is it certain, at a glance, that nothing covers the route?"""
-        return not self._wide and route.name not in self._named
+        wide = self._wide or self._globs
+        return not wide and route.name not in self._named and route.group not in self._grouped
 
     def over(self, route: Route) -> list[Order]:
-        """All that cover the route."""
+        """All that cover the route: those that name it alone come last, the others by their numbers."""
         named = self._named.get(route.name, [])
-        return [*(order for order in self._wide if order.scope.covers(route)), *named] if self._wide else named
+        grouped = self._grouped.get(route.group, []) if route.group else []
+        if not self._wide and not self._globs:
+            return [*grouped, *named] if grouped else named
+        globs = [order for length in self._lengths for order in self._globs.get(route.name[:length], ())]
+        found = [*self._wide, *grouped, *(order for order in globs if order.scope.covers(route))]
+        return [*sorted(found, key=_number), *named]
+
+
+def _number(order: Order) -> int:
+    return order.number
+
+
+def _plain(glob: str) -> str:
+    """What every name begins with that it can match."""
+    return glob[: min((place for sign in "*?[" if (place := glob.find(sign)) >= 0), default=None)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
-from router.core.orders import Easing, EffectiveState, Kind, Order, Reach, Scope, effective, rules
+from router.core.orders import Covering, Easing, EffectiveState, Kind, Order, Reach, Scope, effective, rules
 
 _SINGLE: Final = 200
 """Routes that are rolled back one by one; for more a scope has to be named."""
@@ -78,6 +78,8 @@ def covered(table: Table, scope: Scope) -> tuple[Route, ...]:
     """The routes that a scope speaks of as a whole."""
     if one := scope.one:
         return tuple(route for route in table.routes if route.name == one)
+    if scope.reach is Reach.GROUP and (group := scope.name):
+        return tuple(route for route in table.routes if route.group == group)
     return tuple(route for route in table.routes if scope.covers(route))
 
 
@@ -380,21 +382,22 @@ def _is_newest_for(order: Order, orders: Sequence[Order], routes: Sequence[Route
 
 def _overruled(table: Table, orders: Sequence[Order], routes: Sequence[Route], share: int) -> tuple[str, ...]:
     """What keeps some of these routes below the share that is asked for."""
-    known = {route.name: route for route in routes}
+    covering = Covering(order for order in orders if order.kind in {Kind.ROLLBACK, Kind.PIN, Kind.CAP})
+    touching = {order.number for route in routes for order in covering.over(route)}
     held = [
         f"{order.id} ({order.scope}) still holds legacy: the weight counts once it is lifted"
         for order in orders
-        if order.kind is Kind.ROLLBACK and order.scope.touches(known)
+        if order.kind is Kind.ROLLBACK and order.number in touching
     ]
     held += [
         f"{order.id} ({order.scope}) pins to {order.side.label}: the weight counts once it is lifted"
         for order in orders
-        if order.kind is Kind.PIN and order.scope.touches(known)
+        if order.kind is Kind.PIN and order.number in touching
     ]
     held += [
         f"{order.id} ({order.scope}) caps at {order.share / 10_000:g} %"
         for order in orders
-        if order.kind is Kind.CAP and order.share < share and order.scope.touches(known)
+        if order.kind is Kind.CAP and order.share < share and order.number in touching
     ]
     caps = {route.group: table.groups[route.group].cap for route in routes if route.group in table.groups}
     capped = [
@@ -409,12 +412,10 @@ def _still_held(table: Table, left: Sequence[Order], lifted: Order) -> tuple[str
     """Other rollbacks over what was lifted: resuming one does not resume the others."""
     if lifted.kind is not Kind.ROLLBACK:
         return ()
-    known = {route.name: route for route in covered(table, lifted.scope)}
-    return tuple(
-        f"{order.id} ({order.scope}) still holds legacy"
-        for order in left
-        if order.kind is Kind.ROLLBACK and order.scope.touches(known)
-    )
+    rollbacks = [order for order in left if order.kind is Kind.ROLLBACK]
+    covering = Covering(rollbacks)
+    touching = {order.number for route in covered(table, lifted.scope) for order in covering.over(route)}
+    return tuple(f"{order.id} ({order.scope}) still holds legacy" for order in rollbacks if order.number in touching)
 
 
 def _known_orders(orders: Sequence[Order]) -> str:

@@ -182,12 +182,26 @@ def test_sites_are_held_by_rollbacks_of_their_own() -> None:
     assert "pangyo" in SITES
 
 
+@given(st.data())
+def test_orders_are_found_by_what_they_cover(data: st.DataObject) -> None:
+    """The same ones as by asking each of them."""
+    drawn = data.draw(tables())
+    given_orders = data.draw(orders(drawn))
+    covering = Covering(given_orders)
+    for each in drawn.routes:
+        covered = {order.number for order in given_orders if order.scope.covers(each)}
+        assert covered == {order.number for order in covering.over(each)}
+        assert covered == set() or not covering.none_over(each)
+        assert covered == set() or covering.named() is None or each.name in (covering.named() or ())
+
+
+@pytest.mark.parametrize("name", ["r{}", "GET /r{}/*"])
 @pytest.mark.parametrize("kind", [Kind.WEIGHT, Kind.ROLLBACK, Kind.CAP, Kind.PIN])
-def test_an_order_for_each_route_does_not_cost_routes_times_orders(kind: Kind) -> None:
+def test_an_order_for_each_route_does_not_cost_routes_times_orders(kind: Kind, name: str) -> None:
     """A rollback waits for this: twice the routes and orders take about twice as long, not four times."""
 
     def seconds(count: int) -> float:
-        given_routes = tuple(Route(f"r{number}", f"/r{number}", "old", new="new") for number in range(count))
+        given_routes = tuple(Route(name.format(number), f"/r{number}", "old", new="new") for number in range(count))
         one_each = tuple(
             Order(number, kind, Scope(Reach.ROUTE, each.name), "r", "a", 1.0, 5, {each.name: 0})
             for number, each in enumerate(given_routes)
