@@ -271,6 +271,8 @@ class _Layers:
     """By route, the newest that still rules it."""
     rolled_back: Mapping[int, Effective]
     """What a rollback that is at 0 leaves, by its number: the same for each of its routes."""
+    weighed: Mapping[int, Effective]
+    """What a weight order gives to each of its routes that has a new side, likewise."""
     caps: Covering
     ceilings: Mapping[str, int]
     """The caps that groups declare."""
@@ -293,6 +295,7 @@ def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
         Covering(by_kind[Kind.PIN]),
         newest_weights(table, by_kind[Kind.WEIGHT]),
         {order.number: Effective(0, Cause.ROLLBACK, order.id) for order in by_kind[Kind.ROLLBACK]},
+        {order.number: Effective(order.share, Cause.ORDER, order.id) for order in by_kind[Kind.WEIGHT]},
         Covering(by_kind[Kind.CAP]),
         {name: group.cap for name, group in table.groups.items() if group.cap is not None},
         {weight: Effective(weight) for weight in {route.weight for route in table.routes}},
@@ -340,7 +343,7 @@ def _pinned(route: Route, layers: _Layers) -> Effective:
             if pin.side is Side.LEGACY or route.new:
                 return Effective(PPM if pin.side is Side.NEW else 0, Cause.PIN, pin.id)
     order = layers.weights.get(route.name)
-    return _capped(route, layers.declared[route.weight] if order is None else _ordered(route, order), layers)
+    return _capped(route, layers.declared[route.weight] if order is None else _ordered(route, order, layers), layers)
 
 
 def _capped(route: Route, wanted: Effective, layers: _Layers) -> Effective:
@@ -358,9 +361,9 @@ def _at_most(wanted: Effective, ceilings: Sequence[Order]) -> Effective:
     return wanted
 
 
-def _ordered(route: Route, order: Order) -> Effective:
+def _ordered(route: Route, order: Order, layers: _Layers) -> Effective:
     """What the newest weight order says that still rules the route."""
-    return Effective(order.share if route.new else 0, Cause.ORDER, order.id)
+    return layers.weighed[order.number] if route.new else Effective(0, Cause.ORDER, order.id)
 
 
 def lapse(orders: Iterable[Order], now: float) -> tuple[tuple[Order, ...], tuple[Order, ...]]:
