@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -202,8 +203,9 @@ async def _end(child: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.wait_for(child.wait(), 1.0)
     except TimeoutError:
-        try:
-            child.kill()
-        except ProcessLookupError:
-            pass
-        await child.wait()
+        pass
+    finally:  # also when we are cancelled meanwhile: nobody else knows of it
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()

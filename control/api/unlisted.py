@@ -89,19 +89,19 @@ def _end(path: str) -> tuple[bytes, bool]:
 def counted(data: bytes) -> Json:
     """The unlisted requests among these lines, by what was asked for and how it was answered."""
     counts: Kinds = Counter()
-    times: list[str] = []
+    since = until = ""
     lines = more = 0
     for line in data.split(b"\n"):
         lines += bool(line)
         if _MARK not in line or (entry := _entry(line)) is None:
             continue
-        times = [*times[:1], entry[0]]
+        since, until = min(since or entry[0], entry[0]), max(until, entry[0])  # workers write by turns
         if entry[1:] in counts or len(counts) < MOST_KINDS:
             counts[entry[1:]] += 1
         else:
             more += 1
-    since, until = (times[0], times[-1]) if times else (None, None)
-    return {"requests": _requests(counts), "more": more, "since": since, "until": until, "lines": lines}
+    span = {"since": since or None, "until": until or None}
+    return {"requests": _requests(counts), "more": more, **span, "lines": lines}
 
 
 def _requests(kinds: Kinds) -> list[Json]:

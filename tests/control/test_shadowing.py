@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from control.shadowing import Shadowing, subjects
 from rollout.core.compare.policy import Level
@@ -111,6 +114,21 @@ async def test_one_that_talks_rubbish_is_replaced(tmp_path: Path) -> None:
             while not told:
                 await asyncio.sleep(0.02)
     assert EventName.COMPARER_RESTARTED == told[0].name
+
+
+async def test_one_that_does_not_end_by_itself_is_killed_though_we_are_in_a_hurry(tmp_path: Path) -> None:
+    """Control is told to stop while it still waits for the child to go."""
+    told: list[Event] = []
+    note = tmp_path / "pid"
+    script = f"import os, pathlib, time\npathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n"
+    script += "print('rubbish', flush=True)\ntime.sleep(60)"
+    async with running(tmp_path, script, told) as shadowing:
+        shadowing.follow(TABLE)
+        async with asyncio.timeout(20):
+            while not told:
+                await asyncio.sleep(0.02)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
 
 
 async def test_while_nothing_is_compared_there_is_no_process(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_more_values_than_the_limit_are_refused() -> None:
 
 def test_problems_of_the_file_and_of_its_meaning_come_together() -> None:
     """A tag that means nothing does not hide a weight out of range further down."""
-    loaded = load_table(EXAMPLE.replace(b"weight: 25 ", b"weight: 250") + b"    rollout: !x y\n", "routes.yaml", {})
+    loaded = load_table(EXAMPLE.replace(b"weight: 25 ", b"weight: 250") + b"    name: !x y\n", "routes.yaml", {})
     assert isinstance(loaded, Refused)
     assert [Code.OUT_OF_RANGE, Code.BAD_YAML] == [problem.code for problem in loaded.problems]
 
