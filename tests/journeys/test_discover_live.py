@@ -48,7 +48,7 @@ def test_an_access_log_knows_also_what_was_asked_for_before() -> None:
             ask(router, f"/shop/carts/{number}")
         until(lambda: told(router, "/api/v1/unlisted")["lines"] == 3)
         router.config.write_text(ROUTES.format(**ports) + '  - {name: cart, path: "/shop/carts/{cartId}", weight: 0}\n')
-        until(lambda: "cart" in names(router))
+        until(lambda: "cart" in names(router) and settled(router))
         ask(router, "/shop/carts/99")
         until(lambda: told(router, "/api/v1/unlisted")["lines"] == 4)
         found = told(router, "/api/v1/unlisted")
@@ -68,6 +68,12 @@ def unlisted(router: Router) -> int:
 
 def names(router: Router) -> list[str]:
     return [each["name"] for each in told(router, "/api/v1/routes")["routes"]]
+
+
+def settled(router: Router) -> bool:
+    """Every worker has what control has."""
+    status = told(router, "/api/v1/status")
+    return all(worker["revision"] == status["revision"] for worker in status["workers"])
 
 
 def told(router: Router, path: str) -> Any:
