@@ -64,10 +64,10 @@ def test_every_command_of_a_page_can_be_typed(page: Path, capsys: pytest.Capture
             pytest.fail(f"strangler {' '.join(words)}: {capsys.readouterr().err}")
 
 
-@pytest.mark.timeout(120)
-def test_the_commands_of_the_leads_page_do_what_they_say(tmp_path: Path) -> None:
-    """Given one after the other to a router with the example: none is refused for the way it is written."""
-    page = ROOT / "docs" / "lead.md"
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_a_page_do_something(page: Path, tmp_path: Path) -> None:
+    """Given one after the other to a router with the example: done, or refused in words, never wrong usage."""
     (tmp_path / "openapi.json").write_text(
         '{"openapi": "3.1.0", "info": {}, "paths": {"/v1/things/{id}": {"get": {}}}}'
     )
@@ -77,7 +77,7 @@ def test_the_commands_of_the_leads_page_do_what_they_say(tmp_path: Path) -> None
     (tmp_path / "routes.yaml").write_text(example)
     with Router(example, workers=1) as router:
         for words in commands(page):
-            if words[0] in NOT_RUN:
+            if words[0] in NOT_RUN or "--over" in words:  # a graded return takes its time
                 continue
             command = [sys.executable, "-m", "control", *words]
             place = {"STRANGLER_ADMIN": f"http://127.0.0.1:{router.admin_port}", "PATH": "", "PYTHONPATH": str(ROOT)}
@@ -85,5 +85,6 @@ def test_the_commands_of_the_leads_page_do_what_they_say(tmp_path: Path) -> None
                 command, cwd=tmp_path, env=place, capture_output=True, text=True, check=False, timeout=60
             )
             said = f"strangler {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
-            assert done.returncode in {0, 1}, said
+            assert done.returncode in {0, 1, 3}, said
             assert "Traceback" not in done.stderr, said
+            assert done.stdout or done.stderr, said
