@@ -9,20 +9,17 @@ The log only grows; lines older than `KEPT_SECONDS` are removed once no run need
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from control.stores.file import SqliteFile, bring_up, transaction
 from rollout.ports import Entry, JournalError, Kept, Line
 
 T = TypeVar("T")
 
 VERSION: Final = 1
-BUSY_SECONDS: Final = 5.0
 KEPT_SECONDS: Final = 60 * 86400.0
 SWEEP: Final = 5_000
 """Every so many lines, old ones are looked for."""
@@ -40,14 +37,11 @@ SCHEMA: Final = (
 )
 
 
-class SqliteJournal:
-    """A `Journal` in one file; one thread owns the connection and serves the calls in their order."""
+class SqliteJournal(SqliteFile):
+    """A `Journal` in one file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._connection: sqlite3.Connection | None = None
-        self._closed = False
+        super().__init__(path, "journal")
 
     async def load(self) -> Kept:
         return await self._run(_load)
@@ -58,16 +52,7 @@ class SqliteJournal:
     async def lines(self, *, kind: str = "", route: str = "", after: int = 0, limit: int = 1000) -> tuple[Line, ...]:
         return await self._run(lambda connection: _lines(connection, kind, route, after, limit))
 
-    async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-            self._thread.shutdown()
-
     # -- in the thread ------------------------------------------------------------------------------
-
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -75,46 +60,8 @@ class SqliteJournal:
         except (sqlite3.Error, OSError, ValueError) as error:
             raise JournalError(f"{self._path}: {error}") from error
 
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-            try:
-                _prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise ValueError(f"written by a later version of strangler (schema {version}, this one knows {VERSION})")
-    if version < VERSION:
-        with _transaction(connection):
-            for statement in SCHEMA:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        bring_up(connection, "FULL", VERSION, lambda _: SCHEMA)
 
 
 def _load(connection: sqlite3.Connection) -> Kept:
@@ -123,7 +70,7 @@ def _load(connection: sqlite3.Connection) -> Kept:
 
 
 def _commit(connection: sqlite3.Connection, entry: Entry) -> int:
-    with _transaction(connection):
+    with transaction(connection):
         last = connection.execute("SELECT coalesce(max(number), 0) FROM log").fetchone()[0]
         first = last
         for line in entry.lines:

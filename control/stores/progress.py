@@ -9,24 +9,21 @@ that holds all groups, packed; a year of 1,500 routes stays far below 50 MB.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from control.stores.file import SqliteFile, bring_up, transaction
 from rollout.core.progress import DAY, STAGES, Passage, Point, Stage, Tally, Track
 from router.ports import StoreError
 
 T = TypeVar("T")
 
 VERSION: Final = 1
-"""Of the schema below.  A file of a later version is refused rather than guessed at."""
-BUSY_SECONDS: Final = 5.0
+"""Of the schema below."""
 GRAINS: Final = ((300, 2 * DAY), (3600, 60 * DAY), (86_400, 5 * 366 * DAY))
 """(seconds of a point, for how long such points are kept), the finest first."""
 PASSAGES: Final = 200_000
@@ -52,14 +49,11 @@ CREATE TABLE points (
 """
 
 
-class ProgressStore:
+class ProgressStore(SqliteFile):
     """The memory of `control.progress`.  Every method raises StoreError when the disk does not do it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
-        self._connection: sqlite3.Connection | None = None
-        self._closed = False
+        super().__init__(path, "progress")
 
     async def tracks(self) -> Mapping[str, Track]:
         return await self._run(_tracks)
@@ -79,17 +73,7 @@ class ProgressStore:
     async def passages(self, limit: int, route: str | None) -> Sequence[Passage]:
         return await self._run(lambda connection: _passages(connection, limit, route))
 
-    async def close(self) -> None:
-        """Waits for what was begun; afterwards nothing is open."""
-        if not self._closed:
-            self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-            self._thread.shutdown()
-
     # -- in the thread ------------------------------------------------------------------------------
-
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -98,46 +82,9 @@ class ProgressStore:
             self._close()  # whatever it is, the next one begins with a new look at the file
             raise StoreError(f"{self._path}: {error}") from error
 
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-            try:
-                _prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last minutes of a curve
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise ValueError(f"written by a later version of strangler (schema {version}, this one knows {VERSION})")
-    if not version:
-        with _transaction(connection):
-            for statement in SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # A power cut may cost the last minutes of a curve.
+        bring_up(connection, "NORMAL", VERSION, lambda _: SCHEMA.split(";\n"))
 
 
 # -- routes ------------------------------------------------------------------------------------------------------------
@@ -149,7 +96,7 @@ def _tracks(connection: sqlite3.Connection) -> dict[str, Track]:
 
 
 def _record(connection: sqlite3.Connection, tracks: Mapping[str, Track], gone: Sequence[str], at: float) -> None:
-    with _transaction(connection):
+    with transaction(connection):
         known = _tracks(connection)
         connection.executemany(
             "INSERT INTO routes (name, stage, since, wish, moved) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
@@ -197,7 +144,7 @@ def _name(stage: int) -> str:
 
 
 def _add(connection: sqlite3.Connection, point: Point) -> None:
-    with _transaction(connection):
+    with transaction(connection):
         for grain, kept in GRAINS:
             slot = int(point.at // grain)
             row = connection.execute("SELECT groups FROM points WHERE grain = ? AND slot = ?", (grain, slot)).fetchone()

@@ -1,7 +1,6 @@
 """The store on this machine's disk: SQLite in WAL mode, every commit synced before it is answered.
 
-One dedicated thread owns the connection and serves the calls in their order, so the event loop never waits for a
-disk and no two transactions meet.  `kill -9` at any moment leaves the last commit that was answered, or one more.
+`kill -9` at any moment leaves the last commit that was answered, or one more.
 
 An order's row says from which revision on, and until which, it was in force with exactly these words: one table holds
 the present and the past, and a change writes only the orders that it changes.
@@ -9,17 +8,15 @@ the present and the past, and a change writes only the orders that it changes.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from control.stores.file import SqliteFile, bring_up, transaction
 from router.core.model import Side
 from router.core.orders import Easing, Kind, Order, Reach, Scope
 from router.ports import (
@@ -40,10 +37,9 @@ from router.ports import (
 T = TypeVar("T")
 
 VERSION: Final = 3
-"""Of the schema below.  A file of a later version is refused rather than guessed at."""
+"""Of the schema below."""
 REMEMBERED: Final = 200
 """Revisions that `load` brings back."""
-BUSY_SECONDS: Final = 5.0
 SWEEP: Final = 50
 """Every so many revisions, what nobody can ask for any more is removed."""
 
@@ -93,14 +89,11 @@ ALTER TABLE revisions ADD COLUMN text TEXT NOT NULL DEFAULT '';
 FROM_VERSION_2: Final = ("ALTER TABLE orders ADD COLUMN easing TEXT NOT NULL DEFAULT '';",)
 
 
-class SqliteStore:
+class SqliteStore(SqliteFile):
     """A `Store` in one file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._connection: sqlite3.Connection | None = None
-        self._closed = False
+        super().__init__(path, "store")
         self._written: dict[int, Order] | None = None
         """The orders in force as they are in the file; None: not known."""
         self._text: tuple[bytes, str] | None = None
@@ -122,16 +115,7 @@ class SqliteStore:
         """The newest entries of the audit trail, newest first."""
         return await self._run(lambda connection: _audit(connection, limit))
 
-    async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-            self._thread.shutdown()
-
     # -- in the thread ------------------------------------------------------------------------------
-
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -142,21 +126,8 @@ class SqliteStore:
                 raise
             raise StoreError(f"{self._path}: {error}") from error
 
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-            try:
-                _prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        bring_up(connection, "FULL", VERSION, _steps)
 
     def _load(self, connection: sqlite3.Connection) -> Saved:
         orders = _orders(connection)
@@ -172,7 +143,7 @@ class SqliteStore:
         )
 
     def _commit(self, connection: sqlite3.Connection, write: Write) -> None:
-        with _transaction(connection):
+        with transaction(connection):
             known = self._known(connection, write.revision)
             for state in write.states:
                 known = _put_orders(connection, known, state.orders, state.number)
@@ -223,30 +194,9 @@ class SqliteStore:
         return self._text[1]
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise ValueError(f"written by a later version of strangler (schema {version}, this one knows {VERSION})")
-    if version < VERSION:
-        with _transaction(connection):
-            steps = {0: (SCHEMA, ORDERS), 1: FROM_VERSION_1, 2: FROM_VERSION_2}[version]
-            for statement in _statements("".join(steps)):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+def _steps(version: int) -> Iterator[str]:
+    """From an earlier version to this one."""
+    return _statements("".join({0: (SCHEMA, ORDERS), 1: FROM_VERSION_1, 2: FROM_VERSION_2}[version]))
 
 
 def _statements(script: str) -> Iterator[str]:

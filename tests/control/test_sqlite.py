@@ -113,7 +113,7 @@ async def test_a_failed_transaction_leaves_nothing_behind_and_the_next_one_works
 
 async def test_a_store_that_somebody_else_has_locked_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a StoreError with the file's name, after a bounded time."""
-    monkeypatch.setattr("control.stores.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("control.stores.file.BUSY_SECONDS", 0.05)
     store = SqliteStore(tmp_path / "s.db")
     await store.commit(write(1))
     other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
