@@ -193,8 +193,7 @@ def _panic(want: int, new: Sequence[Room], legacy: Sequence[Room], policy: Polic
     """Everything as it was configured; what an operator has closed stays closed."""
     open_new = [room for room in new if not room.closed]
     parts = _by_weight(want, open_new) if open_new else {}
-    left = [room for room in legacy if not room.closed] or list(legacy)
-    rest = _by_weight(PPM - sum(parts.values()), left)
+    rest = _by_weight(PPM - sum(parts.values()), _open_or_all(legacy))
     why = Why.PANIC
     if policy.panic is Panic.CLOSED:
         why = Why.CLOSED
@@ -207,9 +206,13 @@ def _legacy(amount: int, legacy: Sequence[Room]) -> tuple[Parts, bool]:
     """Legacy has nowhere to send things on: what does not fit is sent all the same.  Was there too much?"""
     parts, over = _pour(amount, legacy)
     if over:
-        left = [room for room in legacy if not room.closed] or list(legacy)
-        parts = _add(parts, _by_weight(over, left))
+        parts = _add(parts, _by_weight(over, _open_or_all(legacy)))
     return _ordered(parts, legacy), bool(over)
+
+
+def _open_or_all(legacy: Sequence[Room]) -> Sequence[Room]:
+    """Those of legacy's places that are open; when all are closed somebody has to answer all the same."""
+    return [room for room in legacy if not room.closed] or legacy
 
 
 def _pour(amount: int, rooms: Sequence[Room]) -> tuple[dict[str, int], int]:
@@ -219,17 +222,16 @@ def _pour(amount: int, rooms: Sequence[Room]) -> tuple[dict[str, int], int]:
     left = amount
     while left and thirsty:
         pulls = sum(room.pull for room in thirsty)
-        full = [room for room in thirsty if parts[room.site] + left * room.pull // pulls >= room.room]
+        given = {room.site: left * room.pull // pulls for room in thirsty}
+        full = [room for room in thirsty if given[room.site] >= room.room]
         if not full:
-            given = {room.site: left * room.pull // pulls for room in thirsty}
-            for site, part in given.items():
-                parts[site] += part
+            parts |= given
             left -= sum(given.values())
             left -= _crumbs(left, parts, thirsty)
             break
         for room in full:  # what these cannot take is poured again
-            left -= room.room - parts[room.site]
             parts[room.site] = room.room
+            left -= room.room
         thirsty = [room for room in thirsty if room not in full]
     return parts, left
 
