@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -216,7 +217,10 @@ def test_fifteen_hundred_routes_load_in_well_under_a_second() -> None:
         f"  - path: /v1/r{n}/{{id}}\n    methods: [GET, PUT]\n    group: g\n    weight: 12.5\n" for n in range(1500)
     )
     head = "version: 1\nlegacy: m\nupstreams: {m: {endpoints: [http://m:1]}, n: {endpoints: [http://n:1]}}\n"
+    gc.freeze()  # what thousands of other tests have left behind is not looked through at our expense
     began = time.process_time()
     loaded = load_table(f"{head}groups: {{g: {{new: n}}}}\nroutes:\n{routes}".encode(), "routes.yaml", {})
+    took = time.process_time() - began
+    gc.unfreeze()
     assert isinstance(loaded, Parsed)
-    assert time.process_time() - began < 0.6
+    assert took < 0.6
