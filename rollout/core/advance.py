@@ -40,7 +40,7 @@ from rollout.core.run import (
     Run,
     Told,
 )
-from rollout.core.verdict import Kind, Standing, Verdict, verdict_json
+from rollout.core.verdict import Breadth, Kind, Standing, Verdict, verdict_json
 from router.core.model import Gate, Plan, PlanStep
 from router.core.units import write_duration, write_percent
 
@@ -169,11 +169,15 @@ def _judged(run: Run, verdicts: Sequence[Verdict], at: float) -> Advance:
 
 
 def _standing(run: Run, verdicts: Sequence[Verdict]) -> Run:
-    """What is known about the step: what passed counts only while nothing holds it."""
+    """What is known about the step: what passed counts only while nothing holds it.
+
+    That its upstream is held, or everything, says nothing about the route itself.
+    """
     if run.phase is not Phase.JUDGING:
         return run
     passed = any(verdict.kind is Kind.PROMOTE for verdict in verdicts)
-    known = [verdict.standing for verdict in verdicts if verdict.kind is not Kind.HOLD]
+    own = (verdict for verdict in verdicts if verdict.kind is not Kind.HOLD or verdict.scope.breadth is Breadth.ROUTE)
+    known = [verdict.standing for verdict in own]
     standing = Standing.PASSED if passed else next(iter(known), run.standing)
     return run if standing is run.standing else replace(run, standing=standing)
 
@@ -364,7 +368,8 @@ def _proof_missing(run: Run, facts: Facts, lasted: float) -> list[str]:
         found.append(f"sample: at least {step.min_sample} {what}")
     if facts.clients is not None and facts.clients < step.min_clients:
         found.append(f"clients: at least {step.min_clients}")
-    if run.standing is not Standing.PASSED and not (run.last and run.standing is not Standing.NO_DATA):
+    held = run.hold is not None and run.hold.standing is run.standing  # has been said, with all its numbers
+    if run.standing is not Standing.PASSED and not (held or (run.last and run.standing is not Standing.NO_DATA)):
         found.append(f"evidence: {run.standing}")
     if not facts.armed:
         found.append("the drill: the last one did not fire, so nothing is promoted by itself")

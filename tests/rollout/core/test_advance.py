@@ -294,6 +294,20 @@ def test_a_hold_keeps_it_and_its_end_lets_it_go() -> None:
     assert [1, 1] == [story.told.count(Told.HELD), story.told.count(Told.RELEASED)]
 
 
+def test_a_held_step_says_what_is_known_and_says_it_once() -> None:
+    """What is proven against the route is no want of data; what holds its upstream says nothing about the route."""
+    story = Story().judging()
+    story.hear(Judged((verdict(Kind.HOLD, Standing.FAILED),)))
+    story.look(61.0)
+    assert Standing.FAILED is story.run.standing
+    assert 1 == sum(wait.startswith("evidence: ") for wait in story.run.waits)
+    wide = Story().judging()
+    wide.hear(Judged((verdict(Kind.HOLD, Standing.FAILED, Breadth.UPSTREAM),)))
+    wide.look(61.0)
+    assert Standing.NO_DATA is wide.run.standing
+    assert "evidence: no-data" in wide.run.waits
+
+
 # ------------------------------------------------------------------------------------------------------ back
 
 
