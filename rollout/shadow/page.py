@@ -27,7 +27,7 @@ from router.core.comparing import ArrayMode, Comparing, Rule, Treat
 from router.core.units import write_date
 
 EPOCHS: Final = 16
-"""(revision, share) of which evidence is kept apart; of older ones it was told long ago."""
+"""(revision, share) of which evidence is kept apart; older ones are added up."""
 SAMPLES: Final = 5
 """Of each place."""
 SAMPLED_PLACES: Final = 50
@@ -196,8 +196,15 @@ class Page:
         )
         epoch = capture.revision, capture.share
         self.epochs[epoch] = self.epochs.get(epoch, Shadowed()) + row
-        while len(self.epochs) > EPOCHS:
-            self.epochs.popitem(last=False)
+        if len(self.epochs) > EPOCHS:
+            self._fold()
+
+    def _fold(self) -> None:
+        """The oldest goes into the next one with its share: what reads the sums of a share must not see them fall."""
+        (_, share), oldest = self.epochs.popitem(last=False)
+        heir = next((epoch for epoch in self.epochs if epoch[1] == share), None)
+        if heir is not None:
+            self.epochs[heir] = oldest + self.epochs[heir]
 
     def _sample(self, capture: Capture, comparison: Comparison) -> None:
         for difference in comparison.differences[:SAMPLES]:

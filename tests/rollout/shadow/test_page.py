@@ -81,11 +81,15 @@ def test_evidence_is_kept_by_revision_and_share_with_first_and_last() -> None:
 
 
 def test_evidence_of_many_revisions_is_bounded() -> None:
-    """The oldest are forgotten."""
+    """The oldest are added up, since revisions are made by other routes as well; shares long ago are forgotten."""
     page = Page(SUBJECT, NOW)
+    page.take(capture(1, 1, share=5), KEY)
     for revision in range(100):
-        page.take(capture(1, 1, revision=revision), KEY)
+        page.take(capture(1, 2, revision=revision, request_id=f"r-{revision}", at=NOW + revision), KEY)
     assert (EPOCHS, 99) == (len(page.epochs), max(page.epochs)[0])
+    assert {0} == {share for _, share in page.epochs}
+    whole = sum(page.epochs.values(), Shadowed())
+    assert (100, Mark(NOW, "r-0")) == (whole.compared, whole.mismatches.first)
 
 
 def test_samples_are_kept_only_where_they_are_wanted_masked_and_for_a_time() -> None:
