@@ -173,8 +173,10 @@ def tested(verdict: Verdict) -> str:
 
 
 def offenders(verdict: Verdict) -> str:
-    if verdict.first is None or verdict.last is None:
+    if verdict.last is None:
         return ""
+    if verdict.first is None:
+        return f"the last of them request {verdict.last.request}"
     if verdict.first == verdict.last:
         return f"request {verdict.first.request}"
     return f"requests {verdict.first.request} to {verdict.last.request}"

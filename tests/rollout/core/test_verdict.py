@@ -43,6 +43,7 @@ def test_what_is_not_known_is_left_out() -> None:
     alone = replace(VERDICT, spans=(Span(1_000_000, 5, 3, 90),), ratio=None, last=VERDICT.first)
     assert "new 3 of 90 failed at 100 %" in sentence(alone)
     assert "against more than a rate of 0.2 %; request a1" in sentence(alone)
+    assert sentence(replace(alone, first=None)).endswith("; the last of them request a1")
 
 
 @pytest.mark.parametrize(
