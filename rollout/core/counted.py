@@ -170,9 +170,9 @@ def compared_since(before: Shadowed, after: Shadowed) -> Shadowed:
 
 
 def _more(before: Tally, after: Tally) -> Tally:
-    """Which was the first of those that came in between nobody knows."""
+    """Which was the first of those that came in between nobody knows, unless there were none before."""
     count = after.count - before.count
-    return Tally(count, None, after.last if count > 0 else None)
+    return Tally(count, None if before.count else after.first, after.last if count > 0 else None)
 
 
 def _minus(after: Sequence[int], before: Sequence[int]) -> list[int]:

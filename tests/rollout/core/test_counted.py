@@ -128,16 +128,20 @@ def test_nothing_is_counted_twice(readings: list[tuple[int, int, int, int, float
 
 
 def test_comparisons_are_evidence_and_at_the_shadow_step_they_are_the_sample() -> None:
-    """What came since the last reading; the last mismatch is known, the first of them is not."""
-    mark = Mark(5.0, "r-5")
+    """What came since the last reading; the first mismatch is known where there were none before, the last always."""
+    first, mark, later = Mark(1.0, "r-1"), Mark(5.0, "r-5"), Mark(9.0, "r-9")
     usual = {"share": 0, "revision": 3}
     begun, _ = then(None, read(), AT, **usual)
-    one = replace(read(), shadow=Shadowed(10, Tally(2, Mark(1.0, "r-1"), mark), 4, Tally(1, mark, mark), 1))
+    one = replace(read(), shadow=Shadowed(10, Tally(2, first, mark), 4, Tally(1, mark, mark), 1))
     after, row = then(begun, one, AT + QUIET, **usual)
     assert row is not None
-    assert Shadowed(10, Tally(2, None, mark), 4, Tally(1, None, mark), 1) == row.shadow
+    assert Shadowed(10, Tally(2, first, mark), 4, Tally(1, mark, mark), 1) == row.shadow
     assert 10 == after.sample
     assert None is then(after, one, AT + 2 * QUIET, **usual)[1]
+    more = replace(read(), shadow=Shadowed(11, Tally(3, first, later), 4, Tally(1, mark, mark), 1))
+    _, row = then(after, more, AT + 2 * QUIET, **usual)
+    assert row is not None
+    assert Shadowed(1, Tally(1, None, later)) == row.shadow
 
 
 def test_comparisons_that_were_counted_anew_are_no_evidence() -> None:
