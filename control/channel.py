@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from control.blocks import replace_file
+from router.core.census import Watched
 from router.core.observed import Observed
-from router.core.wire import MAX_LINE, encode, health_line
+from router.core.wire import MAX_LINE, encode, health_line, watch_lines
 from router.events import EventName, Events
 from router.ports import Clock, Confirmation, Target, WorkerState
 
@@ -78,6 +79,8 @@ class WorkerFleet:
         self.target: Target | None = None
         self.health = b""
         """The newest observation as a line; empty before the first."""
+        self.watched: Mapping[str, Watched] | None = None
+        """Routes whose clients the workers count; None: as they did under our predecessor."""
 
     # -- Fleet --------------------------------------------------------------------------------------
 
@@ -91,6 +94,15 @@ class WorkerFleet:
         self.health = health_line(observed)
         for link in self._links:
             link.send_health()
+
+    def watch(self, watched: Mapping[str, Watched]) -> None:
+        """Has the workers count the clients of these routes from now on, and of no others."""
+        before, self.watched = self.watched, watched
+        known = before or {}
+        changed = {name: each for name, each in watched.items() if known.get(name) != each}
+        lines = b"".join(watch_lines(changed, known.keys() - watched.keys(), anew=before is None))
+        for link in self._links:
+            link.tell(lines)
 
     async def confirmed(self, target: Target, patience: float) -> tuple[Confirmation, ...]:
         wait = _Wait(target, self._clock.elapsed())
@@ -266,6 +278,11 @@ class _Link:
             self._health_sent, self._health_under_way = line, True
             writer.write(line)
 
+    def tell(self, lines: bytes) -> None:
+        """What needs no answer; whoever is not connected hears all of it once he is."""
+        if self._writer is not None:
+            self._writer.write(lines)
+
     def ask_failures(self) -> bool:
         """Asks the worker for its failures; False: there is nobody, or it has yet to answer the last time."""
         if self._writer is None or self.owes_failures:
@@ -332,6 +349,8 @@ class _Link:
         self.owes_failures = False
         self._writer = writer
         self.send_health()  # before the snapshot: it is placed by what is known
+        if self._fleet.watched is not None:
+            self.tell(b"".join(watch_lines(self._fleet.watched, (), anew=True)))
         target = self._fleet.target
         same = target is not None and (self.state.revision, self.state.hash) == (target.revision, target.digest)
         self._sent = self.state.revision if same else 0

@@ -134,8 +134,9 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     series = Series(files, blocks, lambda: _groups(live), clock)
     journal = SqliteJournal(options.state / "rollouts.db")
     rollouts = rollouts_of(
-        live, files, journal, clock, traffic, local_time, compared=shadowing.evidence, failures=fleet.failures
-    )
+        live, files, journal, clock, traffic, local_time,
+        compared=shadowing.evidence, failures=fleet.failures, watch=fleet.watch,
+    )  # fmt: skip
     metrics = Metrics(
         live,
         files,

@@ -32,6 +32,7 @@ from control.blocks import replace_file
 from control.closed import close_to_others
 from control.options import Options
 from control.override_key import make_key
+from router.core.census import AREA, AREAS
 from router.events import EventName, Events
 from router.hardening import harden
 
@@ -204,6 +205,8 @@ class Parent:
     was_ready: bool = False
 
     def __post_init__(self) -> None:
+        self.census = _shared_memory(AREAS * AREA)
+        """In it the workers mark whom they have seen."""
         self.ready, self.tell_ready = os.pipe()  # every control in turn says on it that it serves
         self.control = Child("control", self._control_command, signal.SIGKILL)
         self.workers = [
@@ -313,7 +316,9 @@ class Parent:
         command = [*options.worker_command, "--worker", str(number), "--fd", str(descriptor)]
         command += ["--state", str(options.state), "--drain", f"{options.drain:g}"]
         command += ["--access-log", options.access_log] if options.access_log else []
-        return lambda: (command, (descriptor,))
+        command += ["--census", str(self.census)] if self.census >= 0 else []
+        descriptors = tuple(each for each in (descriptor, self.census) if each >= 0)
+        return lambda: (command, descriptors)
 
     def _children(self) -> Iterator[Child]:
         yield self.control
@@ -334,6 +339,16 @@ class Parent:
         except OSError as error:
             with suppress(OSError):  # standard error may lie on the same full disk
                 print(f"strangler: run.json is not up to date: {error}", file=sys.stderr, flush=True)
+
+
+def _shared_memory(size: int) -> int:
+    """A descriptor of memory that takes room only where it is written to; -1 where the system has none to give."""
+    try:
+        descriptor = os.memfd_create("strangler-census")
+        os.ftruncate(descriptor, size)
+    except OSError:
+        return -1
+    return descriptor
 
 
 def _how(code: int) -> str:

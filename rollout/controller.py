@@ -44,6 +44,7 @@ from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Kind, Verdict
 from rollout.ports import Journal, JournalError, Line, Platform, Source
 from rollout.record import Record
+from router.core.census import Watched, distinct
 from router.core.clients import Firsts
 from router.ports import Clock
 
@@ -125,6 +126,8 @@ class Controller:
         self._kept = 0.0
         self._keeping: asyncio.Task[None] | None = None
         self._trouble = ""
+        self._watched: Mapping[str, Watched] | None = None
+        """None: it was not said yet."""
         self._texts: dict[str, tuple[Run, str]] = {}
         """Runs as they were written last."""
 
@@ -264,7 +267,7 @@ class Controller:
         if after.confirmed is not None:
             self._steps.append(after.confirmed)
             if (known := self._tracks.get(route)) is not None:
-                self._tracks[route] = replace(known, sample=0)
+                self._tracks[route] = replace(known, sample=0, seen=0)
         turn.notices += after.notices
 
     async def _look(self, turn: _Turn) -> None:
@@ -289,9 +292,23 @@ class Controller:
                 harm=self._harm(run, turn),
                 seen=self._seen or turn.at,
                 sample=known.sample if known else 0,
+                clients=distinct(known.seen) if known and facts.share else None,
                 armed=self.armed,
             )
             self._advance(run.route, Look(facts), turn)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Clients are counted under the share that evidence is gathered for."""
+        counting = ((run, self._tracks.get(route)) for route, run in self.runs.items() if not run.over)
+        watched = {
+            run.route: Watched(known.revision, known.share, run.limits)
+            for run, known in counting
+            if known is not None and known.sound and known.share
+        }
+        if watched != self._watched:
+            self._watched = watched
+            self._source.watch(watched)
 
     def _hear(self, run: Run, facts: Facts, found: Sequence[Failure], dropped: int, turn: _Turn) -> None:
         """Failures are evidence where the counters are."""
@@ -313,7 +330,6 @@ class Controller:
             # a step that leaves the share as it was, as the shadow step does, has a newer revision than the share
             revision=max(facts.revision, run.revision),
             settled=facts.confirmed,
-            limits=run.limits,
             at=turn.at,
             hurry=run.pending is not None,
             span=run.plan.budget.per,

@@ -13,6 +13,7 @@ from rollout.core.counted import Counted
 from rollout.core.failures import Failed, Failure
 from rollout.core.run import Act, Command, Facts, Ordered, Refused, Run
 from rollout.ports import Entry, JournalError, Kept, Line
+from router.core.census import Watched
 
 
 @dataclass
@@ -55,6 +56,11 @@ class MemorySource:
     failures: list[Failure] = field(default_factory=list)
     """Those that nobody has asked for yet."""
     dropped: int = 0
+    watched: Mapping[str, Watched] = field(default_factory=dict)
+    """What it was told to watch."""
+
+    def watch(self, watched: Mapping[str, Watched]) -> None:
+        self.watched = watched
 
     async def failed(self) -> Failed:
         found, self.failures = Failed(tuple(self.failures), self.dropped), []

@@ -17,6 +17,7 @@ from typing import Protocol
 from rollout.core.counted import Counted
 from rollout.core.failures import Failed
 from rollout.core.run import Command, Facts, Ordered, Refused, Run
+from router.core.census import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ class Source(Protocol):
 
     async def counted(self, routes: Collection[str]) -> Mapping[str, Counted]:
         """A reading of now; routes that were never asked may be missing, and everything when nothing can be read."""
+
+    def watch(self, watched: Mapping[str, Watched]) -> None:
+        """Count the clients of these routes, and their slow answers, from now on; and of no others."""
 
     async def failed(self) -> Failed:
         """The failures of all routes since the last call; each is told once.

@@ -14,8 +14,8 @@ from typing import Final
 from router.core.attempt import Stage
 from router.core.decide import Reason
 
-MAGIC: Final = 0x53545247_4C523032
-"""First slot of a counter file ("STRGLR02"): tells the layout below from an older one."""
+MAGIC: Final = 0x53545247_4C523033
+"""First slot of a counter file ("STRGLR03"): tells the layout below from an older one."""
 
 CODE_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Index: status // 100; `none` when the exchange ended before a head was passed on."""
@@ -36,7 +36,7 @@ class RouteBlock:
     SIDES: Final = REQUESTS + _SIDES * SIDE_REQUESTS
     """[side]: what most exchanges touch lies in one cache line.  All that follows, up to the fallbacks, is meant with
     `side * SIDE` added."""
-    SIDE: Final = 24
+    SIDE: Final = 32
     IN_FLIGHT: Final = SIDES
     """A gauge: exchanges under way."""
     DURATIONS: Final = SIDES + 1
@@ -49,6 +49,14 @@ class RouteBlock:
     BREAKER_OPEN: Final = TUNNELS + 2
     """A gauge: 1 while this worker's breaker has pulled the route to legacy."""
     BREAKER_TRIPS: Final = TUNNELS + 3
+    OURS: Final = TUNNELS + 4
+    """First tries that ended with a 503 of our own, for want of a connection: no fault of the side."""
+    FIRST_SEEN: Final = TUNNELS + 5
+    """While a rollout watches the route (`router.core.census`): clients whose first request was on this side ..."""
+    SEEN: Final = TUNNELS + 6
+    """... and those that were on this side at all; counted of the new one only."""
+    SLOW: Final = TUNNELS + 7
+    """[limit]: slow answers, of which a client's first one within the hour counts, whichever side it came from."""
     FALLBACKS: Final = SIDES + _SIDES * SIDE
     """[cause]: a `Stage`, or STATUS_CAUSE."""
     STATUS_CAUSE: Final = len(Stage)

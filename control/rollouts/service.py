@@ -26,6 +26,7 @@ from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Verdict
 from rollout.drill import Drilled, drill
 from rollout.ports import Journal, JournalError, Source
+from router.core.census import Watched
 from router.core.model import PPM, PlanStep, Route
 from router.core.orders import Scope
 from router.core.place import covered
@@ -59,10 +60,11 @@ def rollouts_of(
     *,
     compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
     failures: AskWorkers = nobody,
+    watch: Callable[[Mapping[str, Watched]], None] = lambda _watched: None,
 ) -> Rollouts:
     """Everything joined together; `local` tells weekday and minute of a time in a time zone."""
     platform = LivePlatform(live, local, clock.now)
-    source = CounterSource(files, lambda: live.blocks.routes, compared, failures)
+    source = CounterSource(files, lambda: live.blocks.routes, compared, failures, watch)
     controller = Controller(platform=platform, source=source, journal=journal, clock=clock, tell=live.events.tell)
     return Rollouts(live, controller, platform, journal, source, recent)
 

@@ -2,20 +2,20 @@
 
 Counted are requests whose side was drawn by the share, and no others: what was overridden, pinned, had no subject, or
 went elsewhere for the sake of a sick place says nothing about the sides.  A request that fell back to legacy failed on
-the new side, whatever legacy then answered; if that was for want of a connection, it was our doing and is no outcome.
+the new side, whatever legacy then answered.  What came to nothing for want of a connection was our doing, and is no
+outcome.
 
 Failures the workers tell one by one as well: whose they were, under which share they were routed, which request it was.
 How the two are brought together, so that a client's first failure of the hour counts and no other, is the affair of
 `rollout.core.failures`.
 
+Clients and slow answers are counted by the workers while a route is watched, each client once (`router.core.census`).
+
 What nobody tells, and what is done about it:
 
-* Who succeeded.  So all successes count, those of a client whose error was counted too; the fewest clients of a step
-  cannot be asked for; and clients that are always slow are counted as often as they ask.
+* Who succeeded.  So all successes count, those of a client whose error was counted too.
 * Under which share a request was routed that succeeds after a change.  So nothing is counted while a change is under
   way, and for one reading afterwards (`rollout.core.counted`).
-* That a 503 was ours, for want of a connection, where nothing fell back.  The workers name no failure then, and a
-  failure without a name counts, some seconds later.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from typing import Final
 from control.counters import CounterFiles
 from control.rollouts.failures import Ask, failed_from, nobody
 from rollout.core.counted import Counted, Outcomes
-from rollout.core.evidence import Shadowed
+from rollout.core.evidence import LIMITS, Shadowed
 from rollout.core.failures import Failed
 from router.core.attempt import Stage
+from router.core.census import Watched
 from router.core.decide import Reason
 from router.core.model import Side
 from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, RouteBlock
@@ -52,12 +53,16 @@ class CounterSource:
         blocks: Callable[[], Mapping[str, int]],
         compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
         failures: Ask = nobody,
+        watch: Callable[[Mapping[str, Watched]], None] = lambda _watched: None,
     ) -> None:
-        """`compared`: what comparing copies of a route's requests has found; `failures` asks the workers for theirs."""
+        """`compared`: what comparing copies of a route's requests has found; `failures` asks the workers for theirs,
+        `watch` tells them which routes' clients to count.
+        """
         self._files = files
         self._blocks = blocks
         self._compared = compared
         self._failures = failures
+        self._watch = watch
 
     async def counted(self, routes: Collection[str]) -> Mapping[str, Counted]:
         self._files.refresh()
@@ -71,33 +76,40 @@ class CounterSource:
                 found[route] = replace(counted, shadow=self._compared(route))
         return found
 
+    def watch(self, watched: Mapping[str, Watched]) -> None:
+        self._watch(watched)
+
     async def failed(self) -> Failed:
         return failed_from(*await self._failures())
 
 
 def outcomes(slots: Sequence[int]) -> Counted:
     """What a route's block says about both sides."""
-    legacy, new = _drawn(slots, Side.LEGACY), _drawn(slots, Side.NEW)
     fallen = sum(_by_code(slots, Side.LEGACY, Reason.FALLBACK)[1:])
-    ours = min(fallen, slots[RouteBlock.FALLBACKS + Stage.OVERLOAD])
-    hidden = fallen - ours
-    repeated = slots[RouteBlock.SIDE + RouteBlock.REPEATED]
-    return Counted(
-        Outcomes(sum(legacy[1:]), legacy[_FAILED], legacy[_NONE], _durations(slots, Side.LEGACY)),
-        Outcomes(sum(new[1:]) + hidden, new[_FAILED] + hidden, new[_NONE], _durations(slots, Side.NEW), repeated),
+    hidden = fallen - min(fallen, slots[RouteBlock.FALLBACKS + Stage.OVERLOAD])
+    return Counted(_outcomes(slots, Side.LEGACY), _outcomes(slots, Side.NEW, hidden))
+
+
+def _outcomes(slots: Sequence[int], side: Side, hidden: int = 0) -> Outcomes:
+    """Of one side; `hidden`: failures that legacy has made good."""
+    drawn, at = _by_code(slots, side, Reason.WEIGHT), side * RouteBlock.SIDE
+    ours = min(drawn[_FAILED], slots[RouteBlock.OURS + at])
+    return Outcomes(
+        requests=sum(drawn[1:]) - ours + hidden,
+        failures=drawn[_FAILED] - ours + hidden,
+        aborted=drawn[_NONE],
+        durations=_slots(slots, RouteBlock.DURATIONS + at + 1, _BUCKETS),
+        mended=slots[RouteBlock.REPEATED + at] if side is Side.NEW else 0,
+        first_seen=slots[RouteBlock.FIRST_SEEN + at],
+        seen=slots[RouteBlock.SEEN + at],
+        slow=_slots(slots, RouteBlock.SLOW + at, LIMITS),
     )
 
 
-def _drawn(slots: Sequence[int], side: Side) -> list[int]:
-    """By class of status, the requests whose side was drawn."""
-    return _by_code(slots, side, Reason.WEIGHT)
+def _slots(slots: Sequence[int], start: int, number: int) -> tuple[int, ...]:
+    return tuple(slots[start : start + number])
 
 
 def _by_code(slots: Sequence[int], side: Side, reason: Reason) -> list[int]:
     start = RouteBlock.REQUESTS + side * RouteBlock.SIDE_REQUESTS + reason
     return [slots[start + code * REASON_SLOTS] for code in range(len(CODE_CLASSES))]
-
-
-def _durations(slots: Sequence[int], side: Side) -> tuple[int, ...]:
-    start = RouteBlock.DURATIONS + side * RouteBlock.SIDE + 1
-    return tuple(slots[start : start + _BUCKETS])

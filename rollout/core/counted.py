@@ -2,8 +2,8 @@
 
 Counters only tell sums.  So a difference is one row of evidence only when one share was in force from the first reading
 to the second, and everywhere: while a change is on its way, and for one reading afterwards, nothing is counted
-(`track`).  Which failures are errors, and whose they were, is told one by one (`rollout.core.failures`).  Who succeeded
-nobody tells: clients are not counted, and the guard on the sides' sizes has nothing to look at.
+(`track`).  Which failures are errors, and whose they were, is told one by one (`rollout.core.failures`); clients, and
+answers that are slow, the workers have counted each once (`router.core.census`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Shadowed, Tally
+from rollout.core.evidence import LIMITS, NO_SLOW, Counts, Epoch, Evidence, Shadowed, Tally
 from rollout.core.failures import NOTHING, OPENED, Books, Heard, entered, opened
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
@@ -41,6 +41,12 @@ class Outcomes:
     """Requests by bucket of duration."""
     mended: int = 0
     """First tries that failed and were repeated on the same side, whatever became of them."""
+    first_seen: int = 0
+    """Clients whose first request under a share was on this side, as far as cells tell them apart ..."""
+    seen: int = 0
+    """... and those that were on it at all; of the new side."""
+    slow: tuple[int, ...] = (0,) * LIMITS
+    """Per limit, slow answers after the client rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ class Track:
     """False: a change may have been under way at that reading; the next one begins anew."""
     sample: int = 0
     """Requests of the new side since the step was confirmed."""
+    seen: int = 0
+    """Cells that its clients have marked since."""
     legacy: tuple[int, int] = (0, 0)
     """Of the run: requests and failures of legacy."""
     harm: tuple[Harm, ...] = ()
@@ -109,7 +117,6 @@ def track(
     share: int,
     revision: int,
     settled: bool,
-    limits: Sequence[int],
     at: float,
     hurry: bool,
     span: float,
@@ -125,16 +132,16 @@ def track(
     if not before.goes_on(share, revision):
         again = replace(before, at=at, counted=counted, share=share, revision=revision, sound=settled)
         return replace(again, books=opened(at)), None
-    legacy = difference(before.counted.legacy, counted.legacy, limits)
-    new = difference(before.counted.new, counted.new, limits)
+    legacy, new = difference(before.counted.legacy, counted.legacy), difference(before.counted.new, counted.new)
     quiet = at - before.at < QUIET
     if legacy is None or new is None:  # for a moment, when a fallback is under way, or for ever
         return before if quiet else replace(before, at=at, counted=counted, books=opened(at)), None
     if not (new.failures or heard.new.count) and not hurry and quiet:
         return before, None
     shadow = compared_since(before.counted.shadow, counted.shadow)
-    seen = shadow.compared if share == 0 else new.requests
-    after = replace(before, at=at, counted=counted, sample=before.sample + seen)
+    sample = before.sample + (shadow.compared if share == 0 else new.requests)
+    seen = before.seen + counted.new.seen - before.counted.new.seen
+    after = replace(before, at=at, counted=counted, sample=sample, seen=seen)
     old_books, legacy = entered(before.books[0], legacy, heard.legacy, dropped=heard.dropped, at=at)
     new_books, new = entered(before.books[1], new, heard.new, dropped=heard.dropped, at=at)
     after = replace(after, books=(old_books, new_books))
@@ -146,17 +153,18 @@ def track(
     return after, Evidence(after.epoch(route), legacy, new, shadow)
 
 
-def difference(before: Outcomes, after: Outcomes, limits: Sequence[int]) -> Counts | None:
+def difference(before: Outcomes, after: Outcomes) -> Counts | None:
     """What came in between, every failure an error; None when a counter has run backwards."""
     requests, failures = after.requests - before.requests, after.failures - before.failures
     aborted, mended = after.aborted - before.aborted, after.mended - before.mended
-    durations = _minus(after.durations, before.durations)
-    if min(requests, failures, aborted, mended, *durations, 0) < 0 or failures > requests:
+    clients, seen = after.first_seen - before.first_seen, after.seen - before.seen
+    durations, slow = _minus(after.durations, before.durations), _minus(after.slow, before.slow)
+    if min(requests, failures, aborted, mended, clients, seen, *durations, *slow) < 0 or failures > requests:
         return None
-    timed = sum(durations) if limits else 0
-    slow = tuple(Tally(sum(durations[limit + 1 :])) for limit in limits) if limits else NO_SLOW
+    timed = sum(durations)
+    tallies = tuple(Tally(min(each, timed)) for each in slow) if any(slow) else NO_SLOW
     raw = min(requests, failures + mended)  # what was repeated and failed again is in both
-    return Counts(requests, raw, requests, Tally(failures), timed, slow, aborted)
+    return Counts(requests, raw, requests, Tally(failures), timed, tallies, aborted, clients)
 
 
 def compared_since(before: Shadowed, after: Shadowed) -> Shadowed:

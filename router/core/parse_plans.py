@@ -35,6 +35,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Final
 
+from router.core.census import MOST_CLIENTS
 from router.core.document import Entry, Mapping, Node, Place, Scalar
 from router.core.model import PPM, Budget, Gate, Plan, PlanStep, Route, Webhook
 from router.core.parse_safety import WINDOWS, zone
@@ -213,19 +214,20 @@ def _budget(node: Node, label: str, report: Report) -> Budget | None:
 
 _USUAL: Final = tuple(_Step(percent * PPM // 100) for percent in STEPS)
 _count = whole(0, 1_000_000_000)
+_clients = whole(0, MOST_CLIENTS)
 _BUDGET: Final[Readers] = {"failed": whole(1, 1_000_000_000), "per": duration}
 _STEP: Final[Readers] = {
     "weight": _weight,
     "gate": choice(Gate),
     "time": duration,
-    "clients": _count,
+    "clients": _clients,
     "sample": _count,
 }
 _PLAN: Final[dict[str, Reader[Any]]] = {
     "steps": _rising,
     "gate": choice(Gate),
     "time": duration,
-    "clients": _count,
+    "clients": _clients,
     "sample": _count,
     "bake": duration,
     "max_time": duration,

@@ -30,6 +30,7 @@ from dataclasses import asdict, astuple, dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
+from router.core.census import Watched
 from router.core.model import (
     PPM,
     UNLISTED,
@@ -55,6 +56,7 @@ from router.core.observed import Observed, target_key
 from router.core.orders import EffectiveState
 
 ROWS_PER_LINE: Final = 32
+WATCHED_PER_LINE: Final = 200
 MAX_LINE: Final = 1024 * 1024
 """Bytes; a longer line is refused by the receiver."""
 
@@ -181,6 +183,24 @@ def observed_from_message(message: Json) -> Observed:
     levels = {str(target): min(max(int(level), 0), PPM) for target, level in message["levels"].items()}
     addresses = {str(key): tuple(map(str, found)) for key, found in message["addresses"].items() if found}
     return Observed(levels, addresses)
+
+
+def watch_lines(changed: Mapping[str, Watched], gone: Iterable[str], *, anew: bool) -> Iterator[bytes]:
+    """Which routes a rollout watches, outside of all revisions: what has changed, or all that there is (`anew`)."""
+    rows: list[Any] = [[name, *watched] for name, watched in changed.items()]
+    names = list(gone)
+    for start in range(0, max(len(rows), len(names), int(anew)), WATCHED_PER_LINE):
+        end = start + WATCHED_PER_LINE
+        yield encode({"op": "watch", "anew": anew and not start, "routes": rows[start:end], "gone": names[start:end]})
+
+
+def watch_from_message(message: Json) -> tuple[dict[str, Watched], tuple[str, ...], bool]:
+    """What changed, what is watched no more, and whether nothing else is; raises as `observed_from_message` does."""
+    changed = {
+        str(name): Watched(int(revision), int(share), tuple(map(int, limits)))
+        for name, revision, share, limits in message["routes"]
+    }
+    return changed, tuple(map(str, message["gone"])), bool(message["anew"])
 
 
 def structure_digest(lines: Iterable[bytes]) -> str:

@@ -279,7 +279,8 @@ async def _main(arguments: argparse.Namespace) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser()
     options: dict[str, Callable[[str], Any]] = {
-        "--worker": int, "--fd": int, "--state": Path, "--drain": float, "--access-log": str
+        "--worker": int, "--fd": int, "--state": Path, "--drain": float, "--access-log": str,
+        "--census": int,
     }  # fmt: skip
     for name, kind in options.items():
         parser.add_argument(name, type=kind)

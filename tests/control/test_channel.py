@@ -16,8 +16,9 @@ import pytest
 from control import channel
 from control.channel import SnapshotFile, WorkerFleet
 from control.main import SystemClock
+from router.core.census import Watched
 from router.core.observed import Observed
-from router.core.wire import encode
+from router.core.wire import WATCHED_PER_LINE, encode
 from router.events import Event, EventName, Events
 from router.planes.pretend import PretendWorker
 from router.ports import Target
@@ -367,6 +368,27 @@ async def test_a_worker_hears_what_is_observed_before_it_takes_a_snapshot(room: 
     async with Script(room.state / "workers" / "0.sock", lambda _: None) as script:
         await until(lambda: "commit" in script.ops())
         assert ["health", "begin"] == [op for op in script.ops() if op != "ping"][:2]
+
+
+async def test_workers_hear_which_routes_are_watched_and_then_what_has_changed(room: Room) -> None:
+    """All of it when they connect, however much that is; nothing before anybody has said anything."""
+    many = {f"r{number}": Watched(1, 10_000, (1, 2, 3)) for number in range(2 * WATCHED_PER_LINE + 1)}
+    path = room.state / "workers" / "0.sock"
+    async with Script(path, lambda _: None) as script:
+        await until(lambda: room.fleet.states()[0].connected)
+        room.fleet.watch(many)
+        await until(lambda: 3 == script.ops().count("watch"))
+        room.fleet.watch({"r0": Watched(2, 50_000), **{name: many[name] for name in ("r1", "r2")}})
+        await until(lambda: 5 == script.ops().count("watch"))
+        heard = [line for line in script.got if line["op"] == "watch"]
+    assert [True, *[False] * 4] == [line["anew"] for line in heard]
+    assert len(many) == sum(len(line["routes"]) for line in heard[:3])
+    assert [[["r0", 2, 50_000, []]], []] == [line["routes"] for line in heard[3:]]
+    assert many.keys() - {"r0", "r1", "r2"} == {name for line in heard for name in line["gone"]}
+    async with Script(path, lambda _: None) as script:
+        await until(lambda: "watch" in script.ops())
+        (line,) = (line for line in script.got if line["op"] == "watch")
+    assert (True, ["r0", "r1", "r2"]) == (line["anew"], sorted(row[0] for row in line["routes"]))
 
 
 async def test_the_breakers_of_a_route_are_closed_at_every_worker(room: Room, worker: SocketWorker) -> None:

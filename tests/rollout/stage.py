@@ -44,6 +44,8 @@ class World:
     """Requests a second to each route."""
     failing: float = 0.0
     """Of the new side's requests."""
+    people: int = 0
+    """Clients that the new side meets each second and has not met before."""
     clock: Clock = field(default_factory=Clock)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     source: MemorySource = field(default_factory=MemorySource)
@@ -86,7 +88,8 @@ class World:
         for each in range(before.new.failures, before.new.failures + max(0, failed)):
             client, request = client_key(route, b"%d" % each), f"{route}-{each}"
             self.source.failures.append(Failure(route, True, share, revision, client, request, self.clock.time))
-        outcomes = Outcomes(before.new.requests + new, before.new.failures + max(0, failed))
+        met = before.new.seen + (int(self.people * seconds) if new else 0)
+        outcomes = Outcomes(before.new.requests + new, before.new.failures + max(0, failed), seen=met)
         self.source.sums[route] = replace(before, legacy=legacy, new=outcomes)
 
     async def until(self, done: Callable[[], object], most: int = 5000) -> None:

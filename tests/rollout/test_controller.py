@@ -19,6 +19,7 @@ from rollout.core.run import Ask, Asked, Command, Objection, Ordered, Phase, Ref
 from rollout.core.settings import Settings
 from rollout.core.verdict import Breadth, Kind
 from rollout.ports import JournalError, Kept
+from router.core.census import Watched
 from router.core.model import PlanStep
 from tests.rollout.stage import QUICK, World
 
@@ -50,6 +51,39 @@ async def test_a_bad_new_side_is_rolled_back_once_and_found_within_a_few_failure
     verdict = world.run().verdict
     assert verdict is not None
     assert (Kind.ROLLBACK, Breadth.ROUTE) == (verdict.kind, verdict.scope.breadth)
+
+
+async def test_a_step_waits_for_its_clients() -> None:
+    """However many requests there are; clients of an earlier step are no clients of this one."""
+    steps = tuple(replace(step, min_clients=20) for step in QUICK.steps)
+    world = World(people=0)
+    await world.start(plan=replace(QUICK, steps=steps))
+    for _ in range(60):
+        await world.pass_time()
+    assert (1, ("clients: at least 20",)) == (len(world.given()), world.run().waits)
+    world.people = 1
+    await world.until(lambda: len(world.given()) == 2)
+    began = world.clock.time
+    await world.until(lambda: len(world.given()) == 3)
+    assert world.clock.time - began > 20
+
+
+async def test_the_workers_watch_what_is_judged_and_nothing_else() -> None:
+    """With the share's revision and the limits of the run; whoever takes over says it again."""
+    world = World()
+    await world.start()
+    await world.until(lambda: world.run().phase is Phase.JUDGING)
+    await world.pass_time()
+    expected = {"p": Watched(world.platform.revisions["p"], 50_000, world.run().limits)}
+    assert expected == world.source.watched
+    world.source.watched = {}
+    world.controller = world.make()
+    await world.controller.start()
+    await world.pass_time()
+    assert expected == world.source.watched
+    await world.until(lambda: world.run().over)
+    await world.pass_time()
+    assert {} == world.source.watched
 
 
 async def test_it_is_rolled_back_while_it_is_paused() -> None:

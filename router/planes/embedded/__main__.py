@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--worker", type=int, default=0, metavar="N")
     parser.add_argument("--fd", type=int)
     parser.add_argument("--state", type=Path)
+    parser.add_argument("--census", type=int, default=-1, metavar="FD")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--listen", metavar="HOST:PORT")
     parser.add_argument("--access-log", default="", metavar="PATH")
@@ -32,7 +33,7 @@ def main() -> int:
         options = _alone(arguments)
     elif arguments.fd is not None and arguments.state is not None:
         options = WorkerOptions(
-            socket.socket(fileno=arguments.fd), arguments.worker, arguments.state,
+            socket.socket(fileno=arguments.fd), arguments.worker, arguments.state, arguments.census,
             access_log=arguments.access_log, drain=arguments.drain,
         )  # fmt: skip
     else:

@@ -20,15 +20,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.hold import Hold, hold_of, kept, left, message_of, reached
-from router.core.wire import MAX_LINE, encode, observed_from_message
+from router.core.wire import MAX_LINE, encode, observed_from_message, watch_from_message
 from router.planes.embedded import holds as on_disk
 from router.planes.embedded.complaints import complain
 from router.planes.embedded.snapshot import Receiver, Snapshot, WireError
 from router.telemetry import WorkerSlot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
+    from router.core.census import Watched
     from router.core.observed import Observed
     from router.planes.embedded.plane import Plane
 
@@ -38,6 +39,7 @@ _WATCH_SECONDS: Final = 1.0
 _HOLD: Final = b'"op":"hold"'
 _RECENT: Final = b'"op":"recent"'
 _HEALTH: Final = b'"op":"health"'
+_WATCH: Final = b'"op":"watch"'
 _BREAKER: Final = b'"op":"breaker"'
 _FAILURES: Final = b'"op":"failures"'
 _UNLISTED: Final = b'"op":"unlisted"'
@@ -110,6 +112,10 @@ class Taker:
     def observe(self, observed: Observed) -> None:
         """Place by what control has seen."""
         self._plane.observe(observed)
+
+    def watch_routes(self, changed: Mapping[str, Watched], gone: Iterable[str], *, anew: bool) -> None:
+        """Count the clients of these routes."""
+        self._plane.watch(changed, gone, anew=anew)
 
     def close_breaker(self, name: str) -> bool:
         """The new side of a route is well, says a person; False when there is no such route."""
@@ -262,6 +268,8 @@ class ChannelConnection(asyncio.Protocol):
             self.send({"op": "failures"} | self._taker.failures())
         elif line.startswith(b"{" + _UNLISTED):
             self.send({"op": "unlisted"} | self._taker.unlisted())
+        elif _WATCH in line:
+            self._watch(line)
         elif _BREAKER in line:
             self._breaker(line)
         else:
@@ -311,6 +319,14 @@ class ChannelConnection(asyncio.Protocol):
             self.send({"op": "refused", "revision": 0, "why": f"malformed: {error}"})
             return
         self.send({"op": "health", "ok": True})
+
+    def _watch(self, line: bytes) -> None:
+        """Which routes a rollout watches; no answer, since nobody waits for it."""
+        try:
+            changed, gone, anew = watch_from_message(json.loads(line))
+            self._taker.watch_routes(changed, gone, anew=anew)
+        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            self.send({"op": "refused", "revision": 0, "why": f"malformed: {error}"})
 
     def _breaker(self, line: bytes) -> None:
         """A person closes a breaker."""

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import replace
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final, final
 
 from router.core.attempt import IDEMPOTENT, MAX_TRIES, SAFE, Next, Stage, Try, after_failure, after_status
 from router.core.decide import NO_SUBJECT, PREFLIGHT, Reason, decide, place_at_site
 from router.core.headers import BadField, bare_host, tokens, without
-from router.core.model import PPM, DotRule, Side
+from router.core.model import PPM, DotRule, Side, Source
 from router.core.split import bucket, subject
 from router.core.template import has_dots, normalise
 from router.planes.embedded.answers import STAGE_CODES, stage_detail
@@ -31,6 +31,7 @@ from router.telemetry import DURATION_BOUNDS, REASON_SLOTS, EndpointBlock, Error
 
 if TYPE_CHECKING:
     from router.core.places import Placing
+    from router.planes.embedded.census import Watch
     from router.planes.embedded.client import ClientConnection
     from router.planes.embedded.mirror import Copy
     from router.planes.embedded.plane import Plane
@@ -147,6 +148,8 @@ class Exchange:
         """Find the route, decide the side, and ask for a connection.  Raises `Refused` for an unroutable path."""
         self.prepare()
         self._dispatch()
+        if self.entry.watch is not None:
+            self._note_client(self.entry.watch)
 
     def prepare(self) -> None:
         """Everything of `start` that needs no connection; harmless to do twice."""
@@ -241,6 +244,36 @@ class Exchange:
         request = self.request
         found = subject(entry.handling.chain, request.named, self._client.subject_address(request), self.request_id)
         return None if found is None else found[0]
+
+    def _client_of_route(self) -> tuple[bytes, bool]:
+        """Who this is to whoever judges the sides: the subject, else the address; and is it another one each time?"""
+        request = self.request
+        address = self._client.subject_address(request)
+        found = subject(self.entry.handling.chain, request.named, address, self.request_id)
+        return (address, False) if found is None else (found[0], found[1].source is Source.RANDOM)
+
+    def _under(self, watch: Watch) -> bool:
+        """Is this evidence for the watched share?"""
+        snapshot = self.snapshot
+        drawn = self.reason == _WEIGHT or (self.reason == Reason.FALLBACK and not self.on_new)
+        return drawn and snapshot.revision >= watch.revision and snapshot.shares[self.entry.index] == watch.share
+
+    def _note_client(self, watch: Watch) -> None:
+        """A request of a watched route is on its way."""
+        if not self._under(watch):
+            return
+        entry, snapshot = self.entry, self.snapshot
+        on_new = self.on_new or self.reason != _WEIGHT
+        fair = snapshot.live[entry.index] == watch.share and not entry.tripped and not snapshot.held_sites
+        client, _ = self._client_of_route()
+        watch.began(self.plane.counters.slots, entry.block, client, on_new=on_new, fair=fair)
+
+    def _note_time(self, watch: Watch, bucket: int) -> None:
+        """A request of a watched route was slow."""
+        if self.reason == _WEIGHT and self._under(watch):
+            client, by_chance = self._client_of_route()
+            slots, block = self.plane.counters.slots, self.entry.block
+            watch.slow(slots, block, client, bucket, time(), on_new=self.on_new, by_chance=by_chance)
 
     # ------------------------------------------------------------------ a connection
 
@@ -546,7 +579,7 @@ class Exchange:
         self._judged = True
         trial, self._trial = self._trial, False
         entry, snapshot = self.entry, self.snapshot
-        client = self._subject(entry) or self._client.subject_address(self.request)
+        client, _ = self._client_of_route()
         self.plane.failures.put(
             entry.name,
             client,
@@ -796,6 +829,9 @@ class Exchange:
                 if self._held is not None:
                     self._deliver_held()
                 else:
+                    if stage is Stage.OVERLOAD and not self._judged and self.reason == _WEIGHT:
+                        ours = self.entry.block + RouteBlock.OURS + self.on_new * _SIDE
+                        self.plane.counters.slots[ours] += 1
                     self._client.refuse(Refused(stage.status, STAGE_CODES[stage], detail or stage_detail(stage)))
 
     def _let_go(self) -> bool:
@@ -936,7 +972,9 @@ class Exchange:
         slots[block + on_new * _SIDE_REQUESTS + self.status // 100 * _REASON_SLOTS + self.reason] += 1
         durations = block + _DURATIONS + on_new * _SIDE
         slots[durations] += int(took * 1_000_000)
-        slots[durations + 1 + bisect_left(DURATION_BOUNDS, took)] += 1
+        slots[durations + 1 + (bucket := bisect_left(DURATION_BOUNDS, took))] += 1
+        if entry.watch is not None and bucket > entry.watch.fastest:
+            self._note_time(entry.watch, bucket)
         plane.active -= 1
         if self._repeating:
             self._repeating = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping
 from email.utils import formatdate
 from math import inf
 from time import time
@@ -16,6 +16,7 @@ from router.core.breaker import RouteBreaker
 from router.core.model import Side
 from router.core.observed import UNOBSERVED, Observed
 from router.core.override import permits
+from router.planes.embedded.census import Census
 from router.planes.embedded.deadlines import Wheel
 from router.planes.embedded.failures import Failures
 from router.planes.embedded.heads import Memory
@@ -25,6 +26,7 @@ from router.planes.embedded.unlisted import Unlisted
 from router.telemetry import DURATION_BOUNDS, EndpointBlock, RouteBlock, WorkerSlot
 
 if TYPE_CHECKING:
+    from router.core.census import Watched
     from router.planes.embedded.accesslog import AccessLog
     from router.planes.embedded.client import ClientConnection
     from router.planes.embedded.counters import Counters
@@ -51,6 +53,7 @@ class Plane:
         self.recent = Recent()
         self.failures = Failures()
         self.unlisted = Unlisted()
+        self.census = Census()
         self.observed: Observed = UNOBSERVED
         """What control has seen of the endpoints; whole until it says otherwise."""
         self.pools = PoolStore(self)
@@ -94,6 +97,8 @@ class Plane:
         snapshot.observe(self.observed)
         self.snapshot = snapshot
         self.ready = True
+        if changed:
+            self.census.take(snapshot)
         self.counters.slots[WorkerSlot.REVISION] = snapshot.revision
         if changed:
             self.pools.keep_only(snapshot.destinations)
@@ -111,6 +116,12 @@ class Plane:
         if named:
             self.pools.keep_only(snapshot.destinations)
         snapshot.observe(observed)
+
+    def watch(self, changed: Mapping[str, Watched], gone: Iterable[str], *, anew: bool) -> None:
+        """Count the clients of these routes from now on, and of those no more; `anew`: of nothing else either."""
+        self.census.watch(changed, gone, anew=anew)
+        if self.ready:
+            self.census.take(self.snapshot)
 
     def _take_over_gauges(self, snapshot: Snapshot) -> None:
         """What a predecessor that was killed had under way is under way no more."""

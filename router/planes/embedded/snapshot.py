@@ -24,6 +24,7 @@ from router.core.wire import Settings, content_hash, route_from_row, settings_fr
 if TYPE_CHECKING:
     from router.core.breaker import RouteBreaker
     from router.core.observed import Observed
+    from router.planes.embedded.census import Watch
     from router.planes.embedded.pools import Destination
 
 
@@ -72,7 +73,7 @@ def handling_key(route: Route) -> tuple[object, ...]:
 
 @final
 class RouteEntry:
-    """One route, ready for the hot path.  Never changed once built, but for its breaker.
+    """One route, ready for the hot path.  Never changed once built, but for its breaker and its watch.
 
     Small on purpose, and what every request needs comes first: with many routes each of them has to come from far away
     in memory.
@@ -90,6 +91,8 @@ class RouteEntry:
         self.breaker: RouteBreaker | None = None
         """Made by the first failure of the new side."""
         self.shadow: Shadow | None = route.shadow
+        self.watch: Watch | None = None
+        """While a rollout watches it."""
         self.name = route.name
         self.route = route
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from router.core.override import KEY_FILE
 from router.planes.embedded.accesslog import AccessLog
+from router.planes.embedded.census import Census
 from router.planes.embedded.channel import ChannelConnection, Taker
 from router.planes.embedded.client import ClientConnection
 from router.planes.embedded.complaints import complain
@@ -40,6 +41,8 @@ class WorkerOptions:
     listener: socket.socket
     number: int = 0
     state: Path | None = None
+    census: int = -1
+    """The memory in which all workers mark clients; without it those of this one are its own."""
     lines: Iterable[bytes] = ()
     """A snapshot to begin with, instead of the one on disk."""
     access_log: str = ""
@@ -54,6 +57,7 @@ async def serve(options: WorkerOptions) -> None:
     counters = _counters(options)
     access_log = AccessLog(options.access_log, counters) if options.access_log else None
     plane = Plane(loop, counters, access_log)
+    plane.census = Census(options.census)
     plane.override_key = _override_key(options)
     plane.room = _room_for_clients()
     if options.state is not None:

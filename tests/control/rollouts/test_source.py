@@ -78,6 +78,33 @@ async def test_a_fallback_for_want_of_a_connection_is_nobodys_failure(stage: Sta
     assert (2, 2) == (found.new.requests, found.new.failures)
 
 
+async def test_a_503_for_want_of_a_connection_is_no_outcome(stage: Stage) -> None:
+    """Of either side: the router had no room.  Told before the request is counted, it takes nothing away."""
+    worker = stage.worker()
+    start = stage.live.blocks.routes["product"] + RouteBlock.OURS
+    for side in (0, 1):
+        worker.count("product", side=side, code="5xx", times=3)
+        worker.counters.slots[start + side * RouteBlock.SIDE] = 2 + 2 * side
+    found = await counted(stage)
+    assert (1, 1) == (found.legacy.requests, found.legacy.failures)
+    assert (0, 0) == (found.new.requests, found.new.failures)
+
+
+async def test_clients_and_slow_answers_are_added_up_over_workers(stage: Stage) -> None:
+    """By side."""
+    start = stage.live.blocks.routes["product"]
+    for worker in (stage.worker(0), stage.worker(1)):
+        for side in (0, 1):
+            place = start + side * RouteBlock.SIDE
+            worker.counters.slots[place + RouteBlock.FIRST_SEEN] = 10 + side
+            for limit in range(3):
+                worker.counters.slots[place + RouteBlock.SLOW + limit] = 3 - limit + side
+        worker.counters.slots[start + RouteBlock.SIDE + RouteBlock.SEEN] = 4
+    found = await counted(stage)
+    assert (20, 0, (6, 4, 2)) == (found.legacy.first_seen, found.legacy.seen, found.legacy.slow)
+    assert (22, 8, (8, 6, 4)) == (found.new.first_seen, found.new.seen, found.new.slow)
+
+
 async def test_a_route_without_a_request_has_counted_nothing(stage: Stage) -> None:
     """That is a reading; one of a route that nobody knows is none."""
     assert outcomes([0] * RouteBlock.SIZE) == await counted(stage)

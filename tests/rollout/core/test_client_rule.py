@@ -129,7 +129,7 @@ class Path:
         after, row = track(
             self.known,
             Counted(legacy, new),
-            route="p", share=self.share, revision=1, settled=True, limits=(), at=self.at, hurry=False, span=3600.0,
+            route="p", share=self.share, revision=1, settled=True, at=self.at, hurry=False, span=3600.0,
             heard=self.heard,
         )  # fmt: skip
         if after is not self.known:

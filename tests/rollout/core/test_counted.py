@@ -21,7 +21,7 @@ def read(new: int = 0, failed: int = 0, legacy: int = 0, legacy_failed: int = 0)
 
 def then(before: Track | None, counted: Counted, at: float, **more: Any) -> tuple[Track, Evidence | None]:
     usual: dict[str, Any] = {
-        "route": "p", "share": 10_000, "revision": 3, "settled": True, "limits": (), "hurry": False, "span": 3600.0,
+        "route": "p", "share": 10_000, "revision": 3, "settled": True, "hurry": False, "span": 3600.0,
     }  # fmt: skip
     return track(before, counted, at=at, **usual | more)
 
@@ -87,16 +87,30 @@ def test_harm_is_what_legacy_would_not_have_done_as_well() -> None:
     assert 1 == len(much.harm)
 
 
-def test_slow_is_what_lies_beyond_legacys_frozen_quantiles() -> None:
-    """A request counts for each limit that it is beyond; too little known of legacy: no limits."""
-    durations = (100, 350, 300, 150, 90, 10)
-    limits = limits_of(durations)
-    assert (2, 3, 4) == limits
-    before, after = Outcomes(durations=durations), Outcomes(10, 0, 0, (101, 351, 300, 155, 91, 12))
-    found = difference(before, after, limits)
-    assert found is not None
-    assert (10, (8, 3, 2)) == (found.timed, tuple(tally.count for tally in found.slow))
+def test_slow_is_what_lies_beyond_legacys_quantiles() -> None:
+    """Too little known of legacy: no limits."""
+    assert (2, 3, 4) == limits_of((100, 350, 300, 150, 90, 10))
     assert () == limits_of((100, 100))
+
+
+def test_clients_and_slow_answers_are_what_workers_have_counted() -> None:
+    """Whatever each of them stands for; more slow than timed is what a glimpse in between shows."""
+    before = Outcomes(10, durations=(4, 6), first_seen=7, seen=8, slow=(3, 2, 1))
+    found = difference(before, replace(before, requests=20, durations=(10, 10), first_seen=12, slow=(9, 3, 1)))
+    assert found is not None
+    assert (10, 5, (6, 1, 0)) == (found.timed, found.clients, tuple(tally.count for tally in found.slow))
+    glimpse = difference(before, replace(before, requests=11, durations=(4, 7), slow=(5, 2, 1)))
+    assert glimpse is not None
+    assert (1, 1) == (glimpse.timed, glimpse.slow[0].count)
+    assert None is difference(before, replace(before, seen=7))
+
+
+def test_the_clients_that_a_step_has_met_are_added_up() -> None:
+    """Until the step's end; what was met before it began, or while a change was under way, does not count."""
+    known, _ = then(BEGUN, replace(read(110, 5, 1100, 7), new=Outcomes(110, 5, seen=4)), AT + QUIET)
+    assert 4 == known.seen
+    known, _ = then(known, replace(read(120, 5, 1200, 7), new=Outcomes(120, 5, seen=9)), AT + 2 * QUIET)
+    assert 9 == known.seen
 
 
 numbers = st.integers(0, 50)
