@@ -81,6 +81,8 @@ class Shop:
         self.router, self.legacy, self.new = router, legacy, new
         self.failed: list[str] = []
         """Ids of the failed requests, as users have seen them."""
+        self.people = 0
+        """So many users take turns; 0: each request is somebody else's."""
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._user, args=(number,)) for number in range(4)]
 
@@ -98,9 +100,14 @@ class Shop:
         number = 0
         while not self._stop.wait(0.001):
             number += 1
-            connection.request("GET", "/a", headers={"X-User-Id": f"{user}-{number}"})
-            answer = connection.getresponse()
-            answer.read()
+            who = f"{user}-{number}" if not self.people else f"user-{number % self.people}"
+            try:
+                connection.request("GET", "/a", headers={"X-User-Id": who})
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException):  # its worker was killed
+                connection.close()
+                continue
             if answer.status == 500:
                 self.failed.append(answer.headers["X-Request-Id"])
         connection.close()
@@ -172,21 +179,24 @@ class Shop:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-PLANS = "plans: {quick: {steps: [%s], time: 1s, bake: 1s, sample: 20, clients: 0}}\n"
+PLANS = "plans: {quick: {steps: [%s], time: 1s, bake: 1s, sample: 20, clients: %d}}\n"
 
 
 @contextmanager
-def shop(steps: str, failing: float = 0.0, handling: str = "breaker: off") -> Iterator[Shop]:
+def shop(
+    steps: str, failing: float = 0.0, handling: str = "breaker: off", *, people: int = 0, clients: int = 0
+) -> Iterator[Shop]:
     legacy, new = Side(), Side(failing)
     with serving(legacy) as old_port, serving(new) as new_port:
         routes = (
             "version: 1\nlegacy: old\nupstreams:\n"
             f"  old: {{endpoints: [http://127.0.0.1:{old_port}]}}\n  new: {{endpoints: [http://127.0.0.1:{new_port}]}}\n"
-            + PLANS % steps
+            + PLANS % (steps, clients)
             + f"routes:\n  - {{path: /a, name: a, new: new, rollout: quick, subject: [header:X-User-Id], {handling}}}\n"
         )
         with Router(routes, workers=2) as router:
             made = Shop(router, legacy, new)
+            made.people = people
             made.begin()
             try:
                 yield made
@@ -258,6 +268,19 @@ def test_a_broken_client_that_tries_again_and_again_rolls_nothing_back() -> None
         until(lambda: here.is_at("rolled-back"), 60)
         verdict = here.run()["verdict"]
         assert verdict["first"][1] and verdict["last"][1], "the requests that spoke against new can be looked up"
+
+
+def test_a_step_waits_until_enough_people_have_met_it() -> None:
+    """Twenty users who ask thousands of times are twenty, over two workers and the successor of one that was killed."""
+    with shop("50, 100", people=20, clients=30) as here:
+        assert here.do("start")
+        until(lambda: here.is_at("judging", 1) and here.run()["waits"] == ["clients: at least 30"], 90)
+        os.kill(json.loads((here.router.state / "run.json").read_text())["worker_pids"][0], signal.SIGKILL)
+        asked = here.new.asked
+        until(lambda: here.new.asked > asked + 500)
+        assert (True, ["clients: at least 30"]) == (here.is_at("judging", 1), here.run()["waits"])
+        here.people = 0
+        until(lambda: here.is_at("judging", 2), 60)
 
 
 def test_control_is_killed_and_takes_each_step_once() -> None:
