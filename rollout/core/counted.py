@@ -171,10 +171,12 @@ def compared_since(before: Shadowed, after: Shadowed) -> Shadowed:
     """What was compared in between; nothing when counting began anew, as it does when rules change."""
     mismatches, only_new = _more(before.mismatches, after.mismatches), _more(before.only_new, after.only_new)
     compared, tripled = after.compared - before.compared, after.tripled - before.tripled
-    only_legacy = after.only_legacy - before.only_legacy
-    if min(mismatches.count, only_new.count, compared, tripled, only_legacy) < 0:
+    only_legacy, failed = after.only_legacy - before.only_legacy, after.failed - before.failed
+    if min(mismatches.count, only_new.count, compared, tripled, only_legacy, failed) < 0:
         return NOT_COMPARED
-    return Shadowed(compared, mismatches, tripled, only_new, only_legacy)
+    if mismatches.count > compared or only_new.count + only_legacy > tripled:  # begun anew, and past what it was
+        return NOT_COMPARED
+    return Shadowed(compared, mismatches, tripled, only_new, only_legacy, failed)
 
 
 def _more(before: Tally, after: Tally) -> Tally:

@@ -117,6 +117,8 @@ class Shadowed:
     """Of those, new differed and legacy's second answer did not."""
     only_legacy: int = 0
     """Of those, legacy's second answer differed and new's did not: noise."""
+    failed: int = 0
+    """Besides: legacy answered, and new failed.  Says nothing about parity, but nobody is sent to such a side."""
 
     def __add__(self, other: Shadowed) -> Shadowed:
         return Shadowed(
@@ -125,6 +127,7 @@ class Shadowed:
             self.tripled + other.tripled,
             self.only_new + other.only_new,
             self.only_legacy + other.only_legacy,
+            self.failed + other.failed,
         )
 
 

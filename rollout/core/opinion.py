@@ -60,10 +60,11 @@ def slow_readings(watch: Watch) -> list[float]:
 
 
 def safety(watch: Watch) -> float:
-    """Evidence that the step may end: at the shadow step that answers are the same, later that errors are few."""
+    """Evidence that the step may end: at the shadow step that answers are the same, and at all that errors are few."""
     favour = watch.favour
     if watch.step.share == 0:
-        return log_mean((log_e(favour.same, SAME), log_e(favour.rarely, RATE_BELOW)))
+        same = log_mean((log_e(favour.same, SAME), log_e(favour.rarely, RATE_BELOW)))
+        return min(same, log_e(favour.below, RATE_BELOW))
     return log_mean((log_e(favour.ratio, promotion_family(watch.margin.ratio)), log_e(favour.below, RATE_BELOW)))
 
 
@@ -176,12 +177,16 @@ def _silence(watch: Watch, at: float, settings: Settings) -> Verdict | None:
 
 def _promotion(watch: Watch, readings: Readings, limits: Readings, at: float) -> Verdict:
     if not present(watch):
-        note = "no answers were compared yet" if watch.step.share == 0 else "new has had no requests at this step yet"
-        if watch.trials[0]:
+        note = "new has had no requests at this step yet"
+        if watch.step.share == 0:
+            note = "; ".join(filter(None, ("no answers were compared yet", failed_copies(watch))))
+        elif watch.trials[0]:
             note = "new has had less than half of the requests that its share promises it"
         return _verdict(watch, Kind.NONE, Standing.NO_DATA, Metric.DATA, at, note=note)
     kind, standing = (Kind.PROMOTE, Standing.PASSED) if watch.passed else (Kind.NONE, Standing.INCONCLUSIVE)
     note = "" if readings.safe >= limits.safe or not watch.passed else "it was enough at a time before"
+    if watch.step.share == 0:
+        note = "; ".join(filter(None, (failed_copies(watch), note)))
     shown = on_shadow_safe if watch.step.share == 0 else on_safe
     return replace(shown(watch, kind, standing, readings.safe, limits.safe, at), note=note)
 
@@ -192,6 +197,15 @@ def present(watch: Watch) -> bool:
         return any(process.open for process in (watch.favour.same, watch.favour.rarely))
     new, legacy = watch.trials
     return new > 0 and 2 * new * PPM >= (new + legacy) * watch.step.share
+
+
+def failed_copies(watch: Watch) -> str:
+    """A new side that fails is no mismatch; it keeps users away from it all the same, and has to be named."""
+    rows = [row.shadow for row in watch.ledger if row.epoch.share == 0]
+    failed, compared = sum(row.failed for row in rows), sum(row.compared for row in rows)
+    if not failed:
+        return ""
+    return f"new failed {failed:,} of {failed + compared:,} copies; tolerated are {watch.margin.rate * 100:g} %"
 
 
 def passes(watch: Watch, readings: Readings, settings: Settings) -> bool:

@@ -60,8 +60,11 @@ def counts_json(counts: Counts) -> dict[str, Any]:
     return document
 
 
+_SHADOWED: Final = ("compared", "tripled", "only_legacy", "failed")
+
+
 def shadowed_json(shadowed: Shadowed) -> dict[str, Any]:
-    document = {name: number for name in ("compared", "tripled", "only_legacy") if (number := getattr(shadowed, name))}
+    document = {name: number for name in _SHADOWED if (number := getattr(shadowed, name))}
     tallies = {"mismatches": shadowed.mismatches, "only_new": shadowed.only_new}
     return document | {name: tally_json(tally) for name, tally in tallies.items() if tally != Tally()}
 
@@ -214,6 +217,7 @@ def shadowed_from(document: Mapping[str, Any]) -> Shadowed:
         whole(document, "tripled"),
         tally_from(document.get("only_new", 0)),
         whole(document, "only_legacy"),
+        whole(document, "failed"),
     )
     differing = shadowed.only_new.count + shadowed.only_legacy
     if shadowed.mismatches.count > shadowed.compared or differing > shadowed.tripled:

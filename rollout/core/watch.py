@@ -65,6 +65,7 @@ class For:
 
     ratio: Process
     below: Process
+    """Errors of new; at the shadow step, where it has none of a user's, the failed copies."""
     same: Process
     """Shadow answers, held against legacy's own noise."""
     rarely: Process
@@ -222,9 +223,10 @@ def speak_slow(processes: tuple[Process, ...], row: Evidence, tolerance: Toleran
 def speak_for(watch: Watch, row: Evidence) -> For:
     favour, margin, mismatch = watch.favour, watch.margin, watch.step.tolerance.mismatch
     wrong, pairs = row.shadow.mismatches.count, row.shadow.compared
+    failing = (row.shadow.failed, pairs) if watch.step.share == 0 else trials(row.new)
     favour = replace(
         favour,
-        below=count(favour.below, RATE_BELOW, margin.rate, trials(row.new)),
+        below=count(favour.below, RATE_BELOW, margin.rate, failing),
         same=count(favour.same, SAME, mismatch, triples(row.shadow)),
         rarely=count(favour.rarely, RATE_BELOW, mismatch, (wrong, pairs - wrong)),
     )

@@ -19,7 +19,7 @@ from rollout.core.compare.noise import Noise
 from rollout.core.compare.pair import compare
 from rollout.core.compare.policy import Level, Policy
 from rollout.core.compare.tally import Tally
-from rollout.core.compare.values import Answer, Asked, Comparison, Kind, Verdict
+from rollout.core.compare.values import Answer, Asked, Cause, Comparison, Kind, Verdict
 from rollout.core.evidence import Mark, Shadowed
 from rollout.core.evidence import Tally as Marked
 from router.core.capture import Capture, Count, Taken, Who
@@ -180,6 +180,9 @@ class Page:
         return comparison
 
     def _count_for_evidence(self, capture: Capture, comparison: Comparison, noise: Comparison | None) -> None:
+        epoch = capture.revision, capture.share
+        if comparison.cause is Cause.NEW_FAILED:
+            self._enter(epoch, Shadowed(failed=1))
         if not comparison.feeds_evidence:
             return
         mark = Mark(capture.at, capture.request_id)
@@ -194,7 +197,9 @@ class Page:
             only_new=one if paired and differs and not noisy else Marked(),
             only_legacy=int(noisy and not differs),
         )
-        epoch = capture.revision, capture.share
+        self._enter(epoch, row)
+
+    def _enter(self, epoch: tuple[int, int], row: Shadowed) -> None:
         self.epochs[epoch] = self.epochs.get(epoch, Shadowed()) + row
         if len(self.epochs) > EPOCHS:
             self._fold()
@@ -320,12 +325,14 @@ def _short(value: Any) -> Any:
 
 def shadowed_message(row: Shadowed) -> list[Any]:
     """Evidence as it travels: numbers, and for the two that name requests the first and the last."""
-    return [row.compared, _marked(row.mismatches), row.tripled, _marked(row.only_new), row.only_legacy]
+    marked = _marked(row.mismatches), row.tripled, _marked(row.only_new)
+    return [row.compared, *marked, row.only_legacy, row.failed]
 
 
 def shadowed_from(message: list[Any]) -> Shadowed:
-    compared, mismatches, tripled, only_new, only_legacy = message
-    return Shadowed(int(compared), _from_marked(mismatches), int(tripled), _from_marked(only_new), int(only_legacy))
+    compared, mismatches, tripled, only_new, *numbers = message  # what was kept long ago knows of no failures
+    marked = _from_marked(mismatches), int(tripled), _from_marked(only_new)
+    return Shadowed(int(compared), *marked, *map(int, numbers))
 
 
 def _marked(tally: Marked) -> list[Any]:

@@ -166,3 +166,5 @@ def test_comparisons_that_were_counted_anew_are_no_evidence() -> None:
     _, row = then(after, replace(read(), shadow=Shadowed(5, Tally(1))), AT + 2 * QUIET)
     assert row is not None
     assert (2, 0) == (row.shadow.compared, row.shadow.mismatches.count)
+    begun, _ = then(None, replace(read(), shadow=Shadowed(10)), AT)
+    assert None is then(begun, replace(read(), shadow=Shadowed(12, Tally(5))), AT + QUIET)[1]

@@ -24,7 +24,7 @@ def tallies(draw: st.DrawFn) -> Tally:
 COUNTS = st.builds(
     Counts, NUMBERS, NUMBERS, NUMBERS, tallies(), NUMBERS, st.tuples(tallies(), tallies(), tallies()), NUMBERS, NUMBERS
 )
-SHADOWED = st.builds(Shadowed, NUMBERS, tallies(), NUMBERS, tallies(), NUMBERS)
+SHADOWED = st.builds(Shadowed, NUMBERS, tallies(), NUMBERS, tallies(), NUMBERS, NUMBERS)
 EPOCHS = st.builds(Epoch, st.sampled_from("ab"), st.integers(0, 2), st.sampled_from([0, 10_000]), st.booleans())
 ROWS = st.builds(Evidence, EPOCHS, COUNTS, COUNTS, SHADOWED)
 

@@ -147,6 +147,19 @@ def test_shadow_passes_by_comparisons_and_by_nothing_else() -> None:
     )
 
 
+def test_a_new_side_that_fails_copies_gets_no_users_however_equal_its_other_answers_are() -> None:
+    """One in ten fails: no promotion, and the verdict says why; one in a thousand is within the step's margin."""
+    shadow = replace(STEP, share=0)
+    failing = judged(compared("a", Shadowed(9_000, tripled=9_000, failed=1_000)), step=shadow)
+    assert (Kind.NONE, Standing.INCONCLUSIVE, Metric.MISMATCHES) == said(failing)
+    assert "new failed 1,000 of 10,000 copies; tolerated are 1 %" == failing.note
+    seldom = judged(compared("a", Shadowed(9_000, tripled=9_000, failed=9)), step=shadow)
+    assert (Kind.PROMOTE, Standing.PASSED) == (seldom.kind, seldom.standing)
+    dead = judged(compared("a", Shadowed(failed=40)), step=shadow)
+    assert (Kind.NONE, Standing.NO_DATA, Metric.DATA) == said(dead)
+    assert "no answers were compared yet; new failed 40 of 40 copies" in dead.note
+
+
 def test_few_errors_of_enough_requests_pass_a_step() -> None:
     """E against the step's margin is past 20."""
     verdict = judged(row("a", 10_000, counts(500), counts(49_500, 50)))

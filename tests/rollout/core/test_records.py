@@ -21,7 +21,7 @@ BATCH = Batch(
             Epoch("product", 3, 10_000, random=False),
             Counts(100, 1, 90, Tally(1, Mark(1.0, "a"), Mark(1.0, "a")), 95, (Tally(9), Tally(2), Tally()), 5, 80, 1),
             Counts(10, 2, 9, Tally(2, Mark(0.5, "b"), Mark(2.25, "c"))),
-            Shadowed(5, Tally(2), 3, Tally(1, Mark(1.0, "d"), Mark(1.0, "d")), 1),
+            Shadowed(5, Tally(2), 3, Tally(1, Mark(1.0, "d"), Mark(1.0, "d")), 1, 4),
         ),
     ),
     ("cart",),

@@ -64,7 +64,7 @@ def test_what_legacy_does_not_say_twice_alike_is_learned_and_forgiven() -> None:
 
 
 def test_evidence_is_kept_by_revision_and_share_with_first_and_last() -> None:
-    """Pairs, mismatches, triples; failures of a side are in no number."""
+    """Pairs, mismatches, triples; what only new failed is apart, and what legacy failed in no number."""
     page = Page(SUBJECT, NOW)
     page.take(capture({"n": 1}, {"n": 2}, {"n": 1}), KEY)
     page.take(capture({"n": 1}, {"n": 2}, request_id="r-2", at=NOW + 1), KEY)
@@ -72,12 +72,13 @@ def test_evidence_is_kept_by_revision_and_share_with_first_and_last() -> None:
     page.take(capture({"n": 1}, {"n": 1}, share=5, revision=8), KEY)
     down = (taken(Who.LEGACY, 1), Taken(Who.NEW, error="timeout"))
     page.take(capture(1, 1, answers=down), KEY)
+    page.take(capture(1, 1, answers=(Taken(Who.LEGACY, error="timeout"), taken(Who.NEW, 1))), KEY)
     first, last = Mark(NOW, "r-1"), Mark(NOW + 1, "r-2")
     assert {
-        (7, 0): Shadowed(3, Tally(2, first, last), 2, Tally(1, first, first), 1),
+        (7, 0): Shadowed(3, Tally(2, first, last), 2, Tally(1, first, first), 1, 1),
         (8, 5): Shadowed(1),
     } == page.epochs
-    assert {"new_failed": 1} == page.report(NOW)["failures"]
+    assert {"new_failed": 1, "legacy_failed": 1} == page.report(NOW)["failures"]
 
 
 def test_evidence_of_many_revisions_is_bounded() -> None:
