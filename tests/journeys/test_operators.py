@@ -41,6 +41,7 @@ class Service(BaseHTTPRequestHandler):
     """Answers everything with 200 and two bytes."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
 
     def do_GET(self) -> None:
         self.send_response(200)

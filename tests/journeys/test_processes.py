@@ -74,9 +74,9 @@ def test_a_killed_worker_costs_only_what_it_had_in_hand(router: Router) -> None:
     """Whatever began after the kill is answered within 2 s: the queue outlives the worker, and so do the counters."""
     with Users(router.port, ("/half", "/all"), keep_alive=False) as users:
         users.wait_for(200)
-        before = counted(router)
+        before, worker = counted(router), pids(router)["worker_pids"][0]
+        os.kill(worker, signal.SIGKILL)
         killed = time.monotonic()
-        os.kill(pids(router)["worker_pids"][0], signal.SIGKILL)
         users.wait_for(400, killed)
     assert [] == [one for one in users.failed() if one.began > killed]
     assert len(users.failed()) <= users.count

@@ -54,6 +54,7 @@ class Legacy(BaseHTTPRequestHandler):
     """Answers everything with 200."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
     wbufsize = -1  # head and body in one piece
 
     def do_GET(self) -> None:

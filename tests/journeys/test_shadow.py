@@ -44,6 +44,7 @@ class Service(BaseHTTPRequestHandler):
     """Answers in JSON; what it was asked is remembered."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
     side: str
     asked: list[tuple[str, str, bool]]
     gate: threading.Event

@@ -41,6 +41,7 @@ class Service(BaseHTTPRequestHandler):
     """Answers everything with 200."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
     gate: Gate
 
     def do_GET(self) -> None:
