@@ -132,13 +132,13 @@ def begin(watch: Watch | None, step: Step, at: float, settings: Settings) -> Wat
     hour = int(at // settings.renewal)
     if watch is None or watch.step.run != step.run:
         margin = settings.margin(step.share)
-        return Watch(step, margin, at, step.revision, hour, unproven(step.tolerance), untested(margin), at)
+        return Watch(step, margin, at, step.revision, hour, unproven(step.tolerance), untested(step, margin), at)
     # What was frozen stays frozen, whatever the step says about it.
     step = replace(step, tolerance=watch.step.tolerance)
     moved = step.share != watch.step.share
     against = renew_all(watch.against, step.tolerance) if moved else watch.against
     margin = settings.margin(step.share)
-    fresh = replace(watch, margin=margin, favour=untested(margin), passed=False, streak=Streak(), trials=(0, 0))
+    fresh = replace(watch, margin=margin, favour=untested(step, margin), passed=False, streak=Streak(), trials=(0, 0))
     return replace(fresh, step=step, since=at, against=against, seen=at)
 
 
@@ -152,8 +152,9 @@ def unproven(tolerance: Tolerance) -> Against:
     )
 
 
-def untested(margin: Margin) -> For:
-    return For(plain(promotion_family(margin.ratio)), plain(RATE_BELOW), plain(SAME), plain(RATE_BELOW), plain(SIDES))
+def untested(step: Step, margin: Margin) -> For:
+    below = plain(RATE_BELOW) if step.share else renewed(RATE_BELOW)
+    return For(plain(promotion_family(margin.ratio)), below, plain(SAME), plain(RATE_BELOW), plain(SIDES))
 
 
 def renew_all(against: Against, tolerance: Tolerance) -> Against:
@@ -223,13 +224,14 @@ def speak_slow(processes: tuple[Process, ...], row: Evidence, tolerance: Toleran
 def speak_for(watch: Watch, row: Evidence) -> For:
     favour, margin, mismatch = watch.favour, watch.margin, watch.step.tolerance.mismatch
     wrong, pairs = row.shadow.mismatches.count, row.shadow.compared
-    failing = (row.shadow.failed, pairs) if watch.step.share == 0 else trials(row.new)
     favour = replace(
         favour,
-        below=count(favour.below, RATE_BELOW, margin.rate, failing),
+        below=count(favour.below, RATE_BELOW, margin.rate, trials(row.new)),
         same=count(favour.same, SAME, mismatch, triples(row.shadow)),
         rarely=count(favour.rarely, RATE_BELOW, mismatch, (wrong, pairs - wrong)),
     )
+    if watch.step.share == 0:
+        return replace(favour, below=speak_of_copies(favour.below, margin, row.shadow))
     if not comparable(row):
         return favour
     errors = (row.new.errors.count, row.legacy.errors.count)
@@ -238,6 +240,12 @@ def speak_for(watch: Watch, row: Evidence) -> For:
         ratio=count(favour.ratio, promotion_family(margin.ratio), row.epoch.share, errors),
         sides=count(favour.sides, SIDES, row.epoch.share, (row.new.clients, row.legacy.clients)),
     )
+
+
+def speak_of_copies(below: Process, margin: Margin, shadow: Shadowed) -> Process:
+    """A fresh copy joins after each failure: a side that was down for an hour need not make up for that hour."""
+    below = count(below, RATE_BELOW, margin.rate, (shadow.failed, shadow.compared))
+    return renew(below, RATE_BELOW) if shadow.failed else below
 
 
 def trials(counts: Counts) -> tuple[int, int]:

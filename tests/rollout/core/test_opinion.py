@@ -160,6 +160,13 @@ def test_a_new_side_that_fails_copies_gets_no_users_however_equal_its_other_answ
     assert "no answers were compared yet; new failed 40 of 40 copies" in dead.note
 
 
+def test_a_new_side_that_was_down_passes_the_shadow_step_soon_after_it_is_up() -> None:
+    """An hour of failed copies costs a few hundred comparisons more, not as many as it takes to make up for it."""
+    shadow, down = replace(STEP, share=0), [compared("a", Shadowed(failed=1_000))] * 720
+    assert Kind.NONE is judged(*down, compared("a", Shadowed(1_500, tripled=1_500)), step=shadow).kind
+    assert Kind.PROMOTE is judged(*down, compared("a", Shadowed(6_000, tripled=6_000)), step=shadow).kind
+
+
 def test_few_errors_of_enough_requests_pass_a_step() -> None:
     """E against the step's margin is past 20."""
     verdict = judged(row("a", 10_000, counts(500), counts(49_500, 50)))
