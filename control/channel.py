@@ -38,6 +38,10 @@ SNAPSHOTS_TRIED: Final = 2
 """Of one revision, for a worker that refuses it."""
 MOST_FAILURES: Final = 4096
 """Failures told at once, which take their time to judge; while more wait the workers keep theirs."""
+TAPE_SECONDS: Final = 2.0
+"""For a worker's answer to the question for its tape."""
+MOST_PIECES: Final = 4
+"""Answers to it that are taken at once: a whole tape, and what has come in meanwhile."""
 GATHER_SECONDS: Final = 0.05
 """The file is written so long after a change, once for all changes of that time."""
 
@@ -76,6 +80,7 @@ class WorkerFleet:
         self._failures: list[Any] = []
         self._failures_dropped = 0
         self._heard_failures = asyncio.Event()
+        self._questions = 0
         self.target: Target | None = None
         self.health = b""
         """The newest observation as a line; empty before the first."""
@@ -164,6 +169,31 @@ class WorkerFleet:
             pass
         found, self._failures = self._failures[:MOST_FAILURES], self._failures[MOST_FAILURES:]
         dropped, self._failures_dropped = self._failures_dropped, 0
+        return found, dropped
+
+    async def tape(self, route: str | None, patience: float = TAPE_SECONDS) -> tuple[list[Any], int, int]:
+        """What legacy has answered on a route since the last call; None: nobody wants to know any more.
+
+        And how many answers more there were, and how many workers gave none within `patience`.
+        """
+        asking = (self._tape_of(number, route, patience) for number in range(len(self._links)))
+        answers = await asyncio.gather(*asking)
+        told = [answer for answer in answers if answer is not None]
+        found = [row for rows, _ in told for row in rows]
+        return found, sum(dropped for _, dropped in told), len(answers) - len(told)
+
+    async def _tape_of(self, worker: int, route: str | None, patience: float) -> tuple[list[Any], int] | None:
+        """Of one worker, a bounded number of times; a late answer is known by its number, and is lost."""
+        found, dropped = list[Any](), 0
+        for _ in range(MOST_PIECES):
+            self._questions += 1
+            answer = await self.ask(worker, "tape", patience, id=self._questions, route=route)
+            if answer is None or not isinstance(rows := answer.get("found"), list):
+                return (found, dropped) if found else None
+            found += rows
+            dropped += answer["dropped"] if isinstance(answer.get("dropped"), int) else 0
+            if not answer.get("more"):
+                break
         return found, dropped
 
     async def unlisted(self, patience: float = 1.0) -> tuple[Mapping[str, Any] | None, ...]:

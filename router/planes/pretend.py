@@ -72,8 +72,8 @@ class PretendWorker:
                 return {**self.hello(), "op": "status", "connections": 0, "in_flight": 0, "tunnels": 0}
             case "hold":
                 return self._hold(hold_of(message))
-            case "failures":
-                return {"op": "failures", "found": [], "dropped": 0, "more": False}
+            case "failures" | "tape" as op:
+                return {"op": op, "id": message.get("id"), "found": [], "dropped": 0, "more": False}
             case "unlisted":
                 return {"op": "unlisted", "found": [], "more": 0}
             case "recent":

@@ -479,6 +479,50 @@ async def test_with_a_worker_failures_may_have_died(room: Room, worker: SocketWo
     assert ([], 0) == await room.fleet.failures(PATIENCE)
 
 
+def tapes(*answers: Line) -> Callable[[Line], Line | None]:
+    """A worker with these pieces of a tape."""
+    waiting = list(answers)
+
+    def answer(line: Line) -> Line | None:
+        return {"op": "tape", "id": line["id"], **waiting.pop(0)} if line["op"] == "tape" and waiting else None
+
+    return answer
+
+
+async def test_a_tape_is_collected_until_there_is_no_more(room: Room) -> None:
+    """Every piece is asked for by the route's name, and under a number of its own."""
+    pieces = [{"found": [[1.0, 2, 0, 3]], "dropped": 5, "more": True}, {"found": [[2.0, 2, 1, 3]], "dropped": 0}]
+    async with Script(room.state / "workers" / "0.sock", tapes(*pieces)) as script:
+        await until(lambda: room.fleet.states()[0].connected)
+        assert ([[1.0, 2, 0, 3], [2.0, 2, 1, 3]], 5, 0) == await room.fleet.tape("api", PATIENCE)
+        asked = [line for line in script.got if line["op"] == "tape"]
+        assert (["api", "api"], 2) == ([line["route"] for line in asked], len({line["id"] for line in asked}))
+
+
+async def test_a_tape_that_never_ends_is_heard_a_part_at_a_time(room: Room) -> None:
+    """What a worker has beyond that it tells the next time."""
+    endless = [{"found": [[float(number), 2, 0, 3]], "dropped": 0, "more": True} for number in range(100)]
+    async with Script(room.state / "workers" / "0.sock", tapes(*endless)):
+        await until(lambda: room.fleet.states()[0].connected)
+        assert [channel.MOST_PIECES] * 2 == [len((await room.fleet.tape("api", PATIENCE))[0]) for _ in range(2)]
+
+
+@pytest.mark.parametrize("answer", [{"found": 5}, {"found": None, "dropped": "x"}, {}])
+async def test_a_worker_that_has_no_tape_to_give_is_counted(room: Room, answer: Line) -> None:
+    """It is silent, or talks nonsense, or is not there."""
+    assert ([], 0, 1) == await room.fleet.tape("api", 0.01)
+    async with Script(room.state / "workers" / "0.sock", tapes(answer)):
+        await until(lambda: room.fleet.states()[0].connected)
+        assert ([], 0, 1) == await room.fleet.tape("api", PATIENCE)
+        assert ([], 0, 1) == await room.fleet.tape("api", 0.01)
+
+
+async def test_a_pretended_worker_has_an_empty_tape(room: Room, worker: SocketWorker) -> None:
+    """So tests may ask it."""
+    await until(lambda: room.fleet.states()[0].connected)
+    assert ([], 0, 0) == await room.fleet.tape("api", PATIENCE)
+
+
 @pytest.mark.parametrize("found", [None, 5, {}])
 async def test_a_worker_that_tells_nonsense_of_failures_is_left(room: Room, found: Any) -> None:
     """And connected to anew."""

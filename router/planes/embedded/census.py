@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from contextlib import suppress
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from router.core.census import (
     AREA,
@@ -29,7 +29,11 @@ from router.telemetry import RouteBlock
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from router.planes.embedded.snapshot import Snapshot
+    from router.planes.embedded.snapshot import RouteEntry, Snapshot
+    from router.planes.embedded.tape import Tape
+
+_NO_ROLLOUT: Final = Watched(0, -1)
+"""No share is ever that, so nobody is counted."""
 
 
 @final
@@ -43,11 +47,18 @@ class Watch:
         self._limits = watched.limits if len(watched.limits) == LIMITS else ()
         self.fastest: int = min(self._limits, default=1 << 30)
         """A duration's bucket up to which nothing is slow."""
+        self.tape: Tape | None = None
+        """While somebody collects what legacy answers."""
         self._seed = seed_of_cells(name)
         self._stamp = stamp_of_share(watched.revision)
         self._firsts = area[FIRSTS : FIRSTS + 2 * CELLS].cast("H")
         self._seen = area[SEEN : SEEN + 2 * CELLS].cast("H")
         self._slow = area[SLOW : SLOW + LIMITS * CELLS]
+
+    def hang(self, tape: Tape | None) -> None:
+        """Every answer is noted while there is a tape."""
+        self.tape = tape
+        self.fastest = min(self._limits, default=1 << 30) if tape is None else -1
 
     def began(self, slots: memoryview, block: int, client: bytes, *, on_new: bool, fair: bool) -> None:
         """A request was routed.  `fair`: nothing but the share had a say in its side, and in that of all others."""
@@ -84,6 +95,9 @@ class Census:
         self._left: set[str] = set()
         """Those that were watched, and may be so no more."""
         self._areas: dict[int, memoryview] = {}
+        self.tape: Tape | None = None
+        """Of a route, whether or not it is watched; `take` brings it into force."""
+        self._taped: RouteEntry | None = None
 
     def watch(self, changed: Mapping[str, Watched], gone: Iterable[str], *, anew: bool) -> None:
         """Watch these, and those no more; `anew`: nothing else either.  `take` brings it into force."""
@@ -93,6 +107,7 @@ class Census:
 
     def take(self, snapshot: Snapshot) -> None:
         """The routes of this snapshot are watched as was said."""
+        self._hang(None, self._taped)
         for name in self._left - self._watched.keys():
             if (entry := snapshot.by_name.get(name)) is not None:
                 entry.watch = None
@@ -102,6 +117,18 @@ class Census:
             if entry is not None and (entry.watch is None or entry.watch.watched != watched):
                 area = self._area(entry.block)
                 entry.watch = None if area is None else Watch(name, watched, area)
+        if self.tape is not None:
+            self._hang(self.tape, snapshot.by_name.get(self.tape.route))
+
+    def _hang(self, tape: Tape | None, entry: RouteEntry | None) -> None:
+        """A tape hangs on its route's watch; one that no rollout watches has a watch for that alone."""
+        if entry is not None and tape is not None and entry.watch is None:
+            entry.watch = Watch(entry.name, _NO_ROLLOUT, memoryview(bytearray(AREA)))
+        if entry is not None and entry.watch is not None:
+            entry.watch.hang(tape)
+            if tape is None and entry.watch.share < 0:
+                entry.watch = None
+        self._taped = None if tape is None else entry
 
     def _area(self, block: int) -> memoryview | None:
         """Blocks do not overlap, so no two of them begin within the same `RouteBlock.SIZE`."""

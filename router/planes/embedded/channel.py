@@ -43,6 +43,7 @@ _WATCH: Final = b'"op":"watch"'
 _BREAKER: Final = b'"op":"breaker"'
 _FAILURES: Final = b'"op":"failures"'
 _UNLISTED: Final = b'"op":"unlisted"'
+_TAPE: Final = b'"op":"tape"'
 _DISK_PATIENCE: Final = 0.5
 """Seconds that the answer to a hold waits for the disk; the hold is in force meanwhile."""
 
@@ -124,6 +125,10 @@ class Taker:
     def failures(self) -> dict[str, Any]:
         """First tries that have failed since somebody asked last."""
         return self._plane.failures.take()
+
+    def tape(self, route: str | None) -> dict[str, Any]:
+        """What legacy has answered on a route since somebody asked last."""
+        return self._plane.tape(route)
 
     def unlisted(self) -> dict[str, Any]:
         """What was asked for that no route of the table in force takes."""
@@ -268,6 +273,8 @@ class ChannelConnection(asyncio.Protocol):
             self.send({"op": "failures"} | self._taker.failures())
         elif line.startswith(b"{" + _UNLISTED):
             self.send({"op": "unlisted"} | self._taker.unlisted())
+        elif _TAPE in line:
+            self._tape(line)
         elif _WATCH in line:
             self._watch(line)
         elif _BREAKER in line:
@@ -327,6 +334,17 @@ class ChannelConnection(asyncio.Protocol):
             self._taker.watch_routes(changed, gone, anew=anew)
         except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             self.send({"op": "refused", "revision": 0, "why": f"malformed: {error}"})
+
+    def _tape(self, line: bytes) -> None:
+        """What legacy answers on a route; with the question's id, so that a late answer is not taken for the next."""
+        try:
+            question = json.loads(line)
+            number, route = int(question["id"]), question["route"]
+            found = self._taker.tape(None if route is None else str(route))
+        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            self.send({"op": "refused", "revision": 0, "why": f"malformed: {error}"})
+            return
+        self.send({"op": "tape", "id": number} | found)
 
     def _breaker(self, line: bytes) -> None:
         """A person closes a breaker."""

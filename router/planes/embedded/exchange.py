@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from router.planes.embedded.plane import Plane
     from router.planes.embedded.pools import Destination, EndpointPool
     from router.planes.embedded.snapshot import RouteEntry, Snapshot
+    from router.planes.embedded.tape import Tape
     from router.planes.embedded.upstream import UpstreamConnection
 
 _GET: Final = b"GET"
@@ -58,6 +59,10 @@ _SIDE: Final = int(RouteBlock.SIDE)
 _REASON_SLOTS: Final = int(REASON_SLOTS)
 _BAD_GATEWAYS: Final = frozenset({502, 503, 504})
 """Statuses that speak of the endpoint rather than of the request."""
+_ITS_FAILURES: Final = frozenset({502, 504})
+"""What the client is told of a side that gave no answer."""
+_NOT_DRAWN: Final = frozenset({int(Reason.OVERRIDE), int(Reason.FALLBACK), int(Reason.NO_SUBJECT)})
+"""Requests that legacy had, though not as one of those that the share left to it."""
 
 
 @final
@@ -268,12 +273,25 @@ class Exchange:
         client, _ = self._client_of_route()
         watch.began(self.plane.counters.slots, entry.block, client, on_new=on_new, fair=fair)
 
-    def _note_time(self, watch: Watch, bucket: int) -> None:
-        """A request of a watched route was slow."""
+    def _note_end(self, watch: Watch, bucket: int, *, broken: bool) -> None:
+        """A request of a watched route was slow, or all of them are taped."""
+        if watch.tape is not None and not self.on_new:
+            self._note_answer(watch.tape, bucket, broken=broken)
         if self.reason == _WEIGHT and self._under(watch):
             client, by_chance = self._client_of_route()
             slots, block = self.plane.counters.slots, self.entry.block
             watch.slow(slots, block, client, bucket, time(), on_new=self.on_new, by_chance=by_chance)
+
+    def _note_answer(self, tape: Tape, bucket: int, *, broken: bool) -> None:
+        """What legacy has made of a request that a share might draw; what we refused ourselves is no outcome."""
+        known = self._answer is not None or self.status in _ITS_FAILURES
+        preflight = self.request.method == _OPTIONS and self._preflight_for() is not None
+        client = self._subject(self.entry)
+        if not known or preflight or client is None or self.reason in _NOT_DRAWN:
+            return
+        failed = broken or self.status >= 500 or self._tries > 1
+        if not tape.put(client, bucket, self.plane.wheel.now, failed=failed):
+            self.plane.tape(None)
 
     # ------------------------------------------------------------------ a connection
 
@@ -974,7 +992,7 @@ class Exchange:
         slots[durations] += int(took * 1_000_000)
         slots[durations + 1 + (bucket := bisect_left(DURATION_BOUNDS, took))] += 1
         if entry.watch is not None and bucket > entry.watch.fastest:
-            self._note_time(entry.watch, bucket)
+            self._note_end(entry.watch, bucket, broken=broken)
         plane.active -= 1
         if self._repeating:
             self._repeating = False

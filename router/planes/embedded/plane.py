@@ -22,6 +22,7 @@ from router.planes.embedded.failures import Failures
 from router.planes.embedded.heads import Memory
 from router.planes.embedded.pools import PoolStore
 from router.planes.embedded.recent import Recent
+from router.planes.embedded.tape import Tape
 from router.planes.embedded.unlisted import Unlisted
 from router.telemetry import DURATION_BOUNDS, EndpointBlock, RouteBlock, WorkerSlot
 
@@ -88,6 +89,7 @@ class Plane:
     def adopt(self, snapshot: Snapshot) -> None:
         """Route by this snapshot from the next request on."""
         changed = not self.ready or snapshot.structure != self.snapshot.structure
+        anew = not self.ready or snapshot.by_name is not self.snapshot.by_name  # also where nothing has changed
         if changed:  # what is remembered of lines holds for these subjects and limits
             self.memory = Memory(snapshot.subject_names)
             self.unlisted.clear()
@@ -97,7 +99,7 @@ class Plane:
         snapshot.observe(self.observed)
         self.snapshot = snapshot
         self.ready = True
-        if changed:
+        if anew:
             self.census.take(snapshot)
         self.counters.slots[WorkerSlot.REVISION] = snapshot.revision
         if changed:
@@ -122,6 +124,16 @@ class Plane:
         self.census.watch(changed, gone, anew=anew)
         if self.ready:
             self.census.take(self.snapshot)
+
+    def tape(self, route: str | None) -> dict[str, Any]:
+        """What legacy has answered on a route since the last call, the first of which begins it; None: no more."""
+        known, now = self.census.tape, self.wheel.now
+        if route is not None and known is not None and known.route == route:
+            return known.take(now)
+        self.census.tape = None if route is None else Tape(route, now)
+        if self.ready:
+            self.census.take(self.snapshot)
+        return {"found": [], "dropped": 0, "more": False}
 
     def _take_over_gauges(self, snapshot: Snapshot) -> None:
         """What a predecessor that was killed had under way is under way no more."""

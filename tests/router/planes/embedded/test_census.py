@@ -93,6 +93,15 @@ def test_another_share_counts_everybody_anew_and_a_reload_does_not(make_stage: M
     assert 2 == sum(sides(stage, RouteBlock.FIRST_SEEN))
 
 
+def test_a_snapshot_that_is_sent_anew_is_watched_as_before(make_stage: MakeStage) -> None:
+    """As it is when control has been away, or has been misunderstood; nothing else has changed."""
+    stage = make_stage(declared())
+    watch(stage, revision=1)
+    stage.adopt(declared())
+    ask(stage, "kim")
+    assert 1 == sum(sides(stage, RouteBlock.FIRST_SEEN))
+
+
 def test_what_the_share_did_not_decide_is_not_counted(make_stage: MakeStage) -> None:
     """A rollback, for one."""
     stage = make_stage(declared())

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from router.core.hold import hold_of
+from router.core.model import Source, SubjectSource
 from router.core.orders import effective
 from router.core.wire import MAX_LINE, delta_line, encode, state_hash, structure_digest, structure_lines
 from router.planes.embedded.channel import ChannelConnection, Taker
@@ -310,6 +311,24 @@ def test_what_no_route_takes_is_told_to_whoever_asks(stage: Stage) -> None:
     said = {"op": "unlisted", "found": [["GET", "/nowhere", 200, 1]], "more": 0}
     question = encode({"op": "unlisted"})
     assert [said, said] == sender.say(question, question)
+
+
+def test_a_tape_is_told_to_whoever_asks_for_it_with_the_number_of_the_question(stage: Stage) -> None:
+    """The first question begins it, and one without a route ends it; what is no question is refused."""
+    sender = Sender(stage)
+    sender.answers()
+    stage.adopt(table(route(weight=0, subject=(SubjectSource(Source.CLIENT_IP),))))
+    (first,) = sender.say(encode({"op": "tape", "id": 7, "route": "api"}))
+    assert {"op": "tape", "id": 7, "found": [], "dropped": 0, "more": False} == first
+    stage.ask()
+    stage.old.wire.say(OK)
+    stage.settle()
+    (second,) = sender.say(encode({"op": "tape", "id": 8, "route": "api"}))
+    assert (8, 1) == (second["id"], len(second["found"]))
+    sender.say(encode({"op": "tape", "id": 9, "route": None}))
+    assert None is stage.plane.snapshot.by_name["api"].watch
+    for bad in ({"id": 1}, {"route": "api"}, {"id": "x", "route": "api"}, {"id": 1e999, "route": "api"}):
+        assert ["refused"] == [answer["op"] for answer in sender.say(encode({"op": "tape", **bad}))]
 
 
 def test_a_hold_needs_no_control(stage: Stage) -> None:
