@@ -18,6 +18,7 @@ to tell the one who remembers of failures; failures that do not count are then n
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from hashlib import blake2b
 from typing import Final
 
 from xxhash import xxh64_intdigest
@@ -28,8 +29,16 @@ MOST: Final = 65_536
 
 
 def client_key(route: str, client: bytes) -> int:
-    """The number of a client (its subject, tenant or address) on a route."""
+    """The number of a client, by its number, on a route or at an upstream."""
     return xxh64_intdigest(client, xxh64_intdigest(route.encode()))
+
+
+def client_number(client: bytes, key: bytes) -> int:
+    """The number under which a client is told to control and recorded: without the key nobody can find out whose it is.
+
+    Keyed BLAKE2b (RFC 7693) of 64 bits; `key` has at most 64 bytes.
+    """
+    return int.from_bytes(blake2b(client, digest_size=8, key=key, person=b"client").digest(), "big")
 
 
 class Firsts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import time
 from typing import Any, Final, final
 
-from router.core.clients import client_key
+from router.core.clients import client_number
 
 MOST: Final = 4096
 """Failures that wait for control."""
@@ -21,7 +21,9 @@ AT_ONCE: Final = 2000
 class Failures:
     """The list."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes = b"") -> None:
+        """`key`: what makes numbers of clients; all workers, and their successors, have to have the same one."""
+        self._key = key
         self._found: list[list[Any]] = []
         self._dropped = 0
 
@@ -31,7 +33,7 @@ class Failures:
             self._dropped += 1
             return
         known = request_id[:128].decode("latin-1")
-        self._found.append([route, int(on_new), share, revision, client_key("", client), known, time()])
+        self._found.append([route, int(on_new), share, revision, client_number(client, self._key), known, time()])
 
     def take(self) -> dict[str, Any]:
         """Some of them, oldest first, which are then forgotten; how many were dropped; and whether there are more.

@@ -26,6 +26,7 @@ from router.planes.embedded.client import ClientConnection
 from router.planes.embedded.complaints import complain
 from router.planes.embedded.counters import Counters
 from router.planes.embedded.courier import Courier
+from router.planes.embedded.failures import Failures
 from router.planes.embedded.holds import FOLDER
 from router.planes.embedded.mirror import Mirror
 from router.planes.embedded.plane import Plane
@@ -59,6 +60,7 @@ async def serve(options: WorkerOptions) -> None:
     plane = Plane(loop, counters, access_log)
     plane.census = Census(options.census)
     plane.override_key = _override_key(options)
+    plane.failures = Failures(plane.override_key)
     plane.room = _room_for_clients()
     if options.state is not None:
         plane.mirror = Mirror(plane, Courier(loop, options.state))
@@ -122,7 +124,10 @@ def _counters(options: WorkerOptions) -> Counters:
 
 
 def _override_key(options: WorkerOptions) -> bytes:
-    """The key with which `strangler override` signs; without it no token is believed."""
+    """The key of the state directory: `strangler override` signs with it, and clients are numbered by it.
+
+    Without it no token is believed.
+    """
     try:
         return b"" if options.state is None else (options.state / KEY_FILE).read_bytes()
     except OSError:

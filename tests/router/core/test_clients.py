@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.clients import HOUR, Firsts, client_key
+from router.core.clients import HOUR, Firsts, client_key, client_number
 
 ANA, BEN = client_key("product", b"ana"), client_key("product", b"ben")
 
@@ -72,3 +72,10 @@ def test_numbers_of_clients_are_the_same_for_ever() -> None:
     """Every worker and every version agrees, so that counts can be compared across a restart."""
     assert 12_528_796_061_155_531_066 == ANA
     assert client_key("product", b"Ana") != ANA
+
+
+def test_whose_number_it_is_only_the_key_tells() -> None:
+    """The same for ever under one key; another one under any other, so that no list of users helps."""
+    assert client_number(b"ana", b"k" * 32) == client_number(b"ana", b"k" * 32) < 1 << 64
+    others = {client_number(b"ana", b"k" * 32), client_number(b"ben", b"k" * 32), client_number(b"ana", b"q" * 32)}
+    assert 3 == len(others | {client_number(b"ana", b"")}) - 1

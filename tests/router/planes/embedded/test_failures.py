@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from router.core.clients import client_key
+from router.core.clients import client_number
 from router.core.model import PPM, Fallback, Source, SubjectSource
 from router.planes.embedded.failures import AT_ONCE, MOST, Failures
 from tests.router.planes.embedded.stage import BAD, NEW, NEW_TOO, OK, Stage, route, table
@@ -27,7 +27,7 @@ def test_a_failure_says_whose_it_was_and_what_was_in_force(make_stage: MakeStage
     stage = make_stage(table(route(subject=USER)))
     ask(stage, BAD, b"X-User-Id: kim", b"X-Request-Id: r-1")
     ((name, side, share, revision, client, request_id, _),) = stage.plane.failures.take()["found"]
-    assert ("api", 1, PPM, stage.revision, client_key("", b"kim"), "r-1") == (
+    assert ("api", 1, PPM, stage.revision, client_number(b"kim", b""), "r-1") == (
         name, side, share, revision, client, request_id,
     )  # fmt: skip
 
@@ -37,7 +37,7 @@ def test_without_a_subject_the_address_stands_for_the_client(make_stage: MakeSta
     stage = make_stage(table(route(weight=0)))
     ask(stage, BAD)
     ((_, side, _, _, client, _, _),) = stage.plane.failures.take()["found"]
-    assert (0, client_key("", b"192.0.2.7")) == (side, client)
+    assert (0, client_number(b"192.0.2.7", b"")) == (side, client)
 
 
 def test_only_first_tries_count_and_what_was_hidden_counts_too(make_stage: MakeStage) -> None:
