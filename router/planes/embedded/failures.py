@@ -23,7 +23,7 @@ class Failures:
 
     def __init__(self, key: bytes = b"") -> None:
         """`key`: what makes numbers of clients; all workers, and their successors, have to have the same one."""
-        self._key = key
+        self._key = key[:64]
         self._found: list[list[Any]] = []
         self._dropped = 0
 
