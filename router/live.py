@@ -19,17 +19,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Unpack
 
+from router import wishes
 from router.answers import Change, Difference, Plan, Refusal, SourceState, not_recorded, not_started, refusal
-from router.core.adopt import place_hold
 from router.core.hold import Hold
 from router.core.lapses import due, eased, restored, revived, soon
 from router.core.model import Side, Table
 from router.core.observed import UNOBSERVED, Observed
-from router.core.orders import EffectiveState, Kind, Order, Reach, Scope, supersede
-from router.core.place import Objection, Placed, Stamp, lift, place_on, place_rollbacks, raised_scopes
-from router.core.place import confirm as place_confirm
+from router.core.orders import EffectiveState, Kind, Order, Scope, supersede
+from router.core.place import Objection, Placed, Stamp
 from router.core.safety import Facts
 from router.core.wire import Blocks
 from router.events import Event, EventName, Events, Subscription
@@ -73,7 +72,7 @@ from router.steps import (
 )
 from router.turns import Turns
 from router.watched import WatchedFile, digest_of
-from router.wishes import REMOVAL, Place, bad_easing, bad_override, bad_times, incomplete, placing, reasonless
+from router.wishes import REMOVAL, Place, Said, Wish, bad_override, incomplete, placing, reasonless
 
 __all__ = [
     "REMOVAL",
@@ -88,7 +87,6 @@ __all__ = [
     "Refusal",
     "Revision",
     "RouteChange",
-    "Selector",
     "SourceState",
     "Subscription",
     "WorkerState",
@@ -108,9 +106,6 @@ HOLDS_KNOWN: Final = 1000
 """Adopted holds that are remembered, so that none is adopted twice."""
 THE_FILE: Final = "file"
 """The name by which a routes.yaml that is on trial is confirmed."""
-
-Selector = Scope
-"""Which routes a weight is for: `Scope(Reach.ROUTE, "GET /v1/*")`, `Scope(Reach.GROUP, "catalog")`."""
 
 INSIST: Final = "if that is meant, load it with --allow-removal"
 
@@ -386,108 +381,45 @@ class Live:
         kind: Kind,
         scope: Scope,
         *,
-        reason: str,
-        actor: str,
         share: int | None = None,
         side: Side | None = None,
         lasts: float | None = None,
         trial: float | None = None,
-        override: Mapping[str, str] | None = None,
-        expected: int | None = None,
+        **said: Unpack[Said],
     ) -> Change | Refusal:
         """An order of any kind; `share` (ppm) for a weight or a cap, `side` for a pin.
 
         After `lasts` seconds it ends; after `trial` seconds too, unless somebody confirms it.  A rollback never ends by
-        itself: when its time has come it is overdue.  `override` names safety rules that shall not refuse it, with a
-        reason each.
+        itself: when its time has come it is overdue.
         """
-        who = Who(
-            actor,
-            "order",
-            reason,
-            kind.value,
-            str(scope),
-            lasts=lasts if trial is None else trial,
-            trial=trial is not None,
-            override=override or {},
-        )
-        if objection := bad_times(kind, lasts, trial) or bad_override(who) or incomplete(kind, scope, share, side):
-            return self._objected(who, objection)
-        again = (lambda other: placing(kind, scope, other, side)) if kind is Kind.WEIGHT else None
-        return await self._order(placing(kind, scope, share or 0, side), who, expected, again)
+        return await self._walk(wishes.giving(kind, scope, share, side, lasts, trial, **said))
 
     async def weight(
         self,
-        selector: Selector,
+        scope: Scope,
         share: int,
         *,
-        reason: str,
-        actor: str,
         lasts: float | None = None,
         trial: float | None = None,
-        override: Mapping[str, str] | None = None,
-        expected: int | None = None,
+        **said: Unpack[Said],
     ) -> Change | Refusal:
-        """A share (ppm) for all routes that the selector speaks of and that have a new side."""
-        return await self.give(
-            Kind.WEIGHT,
-            selector,
-            share=share,
-            reason=reason,
-            actor=actor,
-            lasts=lasts,
-            trial=trial,
-            override=override,
-            expected=expected,
-        )
+        """A share (ppm) for all routes that the scope speaks of and that have a new side."""
+        return await self._walk(wishes.giving(Kind.WEIGHT, scope, share, None, lasts, trial, **said))
 
     async def rollback(
-        self,
-        *scopes: Scope,
-        reason: str,
-        actor: str,
-        lasts: float | None = None,
-        over: float | None = None,
-        override: Mapping[str, str] | None = None,
-        expected: int | None = None,
+        self, *scopes: Scope, lasts: float | None = None, over: float | None = None, **said: Unpack[Said]
     ) -> Change | Refusal:
         """Legacy for everything in the scopes, as one change, whatever the store says: at once, or in steps `over` so
         many seconds, which `expire` takes.
         """
-
-        def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
-            return place_rollbacks(table, orders, scopes, stamp, over)
-
-        target = ", ".join(at_most(tuple(map(str, scopes)), LOGGED))
-        who = Who(actor, "order", reason, Kind.ROLLBACK.value, target, lasts=lasts, override=override or {})
-        return await self._roll_back(place, who, over, expected)
+        return await self._walk(wishes.rolling_back(scopes, lasts, over, **said))
 
     async def rollback_raised(
-        self,
-        within: float | None,
-        *,
-        reason: str,
-        actor: str,
-        lasts: float | None = None,
-        over: float | None = None,
-        override: Mapping[str, str] | None = None,
-        expected: int | None = None,
+        self, within: float | None, *, lasts: float | None = None, over: float | None = None, **said: Unpack[Said]
     ) -> Change | Refusal:
         """The same for what was raised within so many seconds; None: by the newest change that raised something."""
         names = await self._raised(None if within is None else self._clock.now() - within)
-
-        def place(table: Table, orders: Sequence[Order], stamp: Stamp) -> Placed | Objection:
-            scopes = raised_scopes(table, self.state, names)
-            return scopes if isinstance(scopes, Objection) else place_rollbacks(table, orders, scopes, stamp, over)
-
-        target = "what was raised last" if within is None else f"what was raised within {within:g} s"
-        who = Who(actor, "order", reason, Kind.ROLLBACK.value, target, lasts=lasts, override=override or {})
-        return await self._roll_back(place, who, over, expected)
-
-    async def _roll_back(self, place: Place, who: Who, over: float | None, expected: int | None) -> Change | Refusal:
-        if objection := bad_times(Kind.ROLLBACK, who.lasts, None) or bad_easing(over) or bad_override(who):
-            return self._objected(who, objection)
-        return await self._order(place, who, expected)
+        return await self._walk(wishes.rolling_back_raised(names, within, lasts, over, **said))
 
     async def _raised(self, since: float | None) -> tuple[str, ...]:
         """The routes that were raised; from memory, and what is older from the store, as far as it answers."""
@@ -504,50 +436,19 @@ class Live:
             page, pages = ([], pages) if isinstance(older, Refusal) else (older, pages + 1)
         return tuple(found)
 
-    async def resume(
-        self,
-        order_id: str,
-        *,
-        reason: str,
-        actor: str,
-        share: int | None = None,
-        override: Mapping[str, str] | None = None,
-        expected: int | None = None,
-    ) -> Change | Refusal:
+    async def resume(self, order_id: str, *, share: int | None = None, **said: Unpack[Said]) -> Change | Refusal:
         """Lifts an order; with a share (ppm), a weight takes its place in the same step."""
+        return await self._walk(wishes.resuming(order_id, share, **said))
 
-        def lifting(share: int | None) -> Place:
-            return lambda table, orders, stamp: lift(table, orders, order_id, share, stamp)
-
-        who = Who(actor, "order", reason, "resume", order_id, override=override or {})
-        if (objection := bad_override(who)) is not None:
-            return self._objected(who, objection)
-        return await self._order(lifting(share), who, expected, lifting)
-
-    async def reopen(
-        self,
-        site: str,
-        *,
-        reason: str,
-        actor: str,
-        override: Mapping[str, str] | None = None,
-        expected: int | None = None,
-    ) -> Change | Refusal:
+    async def reopen(self, site: str, **said: Unpack[Said]) -> Change | Refusal:
         """Lifts every drain and off of a site, in one step."""
-        who = Who(actor, "order", reason, "on", str(Scope(Reach.SITE, site)), override=override or {})
-        if (objection := bad_override(who)) is not None:
-            return self._objected(who, objection)
-        return await self._order(lambda table, orders, stamp: place_on(table, orders, site, stamp), who, expected)
+        return await self._walk(wishes.reopening(site, **said))
 
     async def confirm(self, order_id: str, *, reason: str, actor: str) -> Change | Refusal:
         """An order that is on trial stays; so does a routes.yaml, whose name here is "file"."""
         if order_id == THE_FILE:
             return await self._confirm_file(reason, actor)
-
-        def place(_table: Table, orders: Sequence[Order], _stamp: Stamp) -> Placed | Objection:
-            return place_confirm(orders, order_id)
-
-        return await self._order(place, Who(actor, "order", reason, "confirm", order_id), None)
+        return await self._walk(wishes.confirming(Who(actor, "order", reason, "confirm", order_id)))
 
     async def adopt(self, holds: Sequence[Hold]) -> tuple[str, ...]:
         """Makes rollback orders of what the workers were told while nobody was here; the ids that are recorded by now.
@@ -556,14 +457,8 @@ class Live:
         force: whatever happens until then, either they hold or an order does.
         """
         for hold in holds:
-            if hold.id not in self._adopted:
-
-                def place(_table: Table, orders: Sequence[Order], stamp: Stamp, hold: Hold = hold) -> Placed:
-                    return place_hold(orders, hold, stamp.number)
-
-                who = Who(hold.actor, "emergency", hold.reason, "rollback", str(hold.scope), hold.id)
-                if isinstance(await self._order(place, who, None), Change):
-                    self._adopted = (*self._adopted[-HOLDS_KNOWN:], hold.id)
+            if hold.id not in self._adopted and isinstance(await self._walk(wishes.adopting(hold)), Change):
+                self._adopted = (*self._adopted[-HOLDS_KNOWN:], hold.id)
         return () if self._recorder.dirty else tuple(hold.id for hold in holds if hold.id in self._adopted)
 
     # -- time and the past --------------------------------------------------------------------------
@@ -849,16 +744,16 @@ class Live:
             return FileState(self._file.back_to or self.revision, self._clock.now() + within)
         return self._file if self._file.back_to and not fresh else FileState()
 
-    async def _order(
-        self, place: Place, who: Who, expected: int | None, again: Callable[[int], Place] | None = None
-    ) -> Change | Refusal:
-        """`again` places the same with another share, to find out how much would be allowed."""
-        began = self._clock.elapsed()
+    async def _walk(self, wish: Wish) -> Change | Refusal:
+        """An order is placed among those in force, allowed, recorded, taken and confirmed."""
+        began, who = self._clock.elapsed(), wish.who
+        if wish.objection is not None:
+            return self._objected(who, wish.objection)
         if self._force is None:
             return not_started()
         at_once = who.action == "rollback"
         async with self._turns.turn(first=at_once):
-            placed = self._place(place, who, expected)
+            placed = self._place(wish)
             if isinstance(placed, Refusal):
                 return placed
             step: Decided | None = None
@@ -866,7 +761,7 @@ class Live:
             if placed.already:
                 saving = self._recorder.begin(self._write(), keep=True) if self._recorder.dirty else None
             else:
-                allowed = self._allowed(self._decide_order(who, placed), who, again)
+                allowed = self._allowed(self._decide_order(who, placed), who, wish.again)
                 if isinstance(allowed, Refusal):
                     return self._objected(who, allowed)
                 step = allowed
@@ -886,10 +781,11 @@ class Live:
         answer = self._answer(who, step, placed.order, word, began, persisted=persisted, notes=placed.lines)
         return replace(answer, more=placed.more)
 
-    def _place(self, place: Place, who: Who, expected: int | None) -> Placed | Refusal:
-        if (stale := self._stale(expected)) is not None:
+    def _place(self, wish: Wish) -> Placed | Refusal:
+        who = wish.who
+        if (stale := self._stale(who.expected)) is not None:
             return self._objected(who, stale)
-        placed = place(self.table, self._orders, self._stamp(who))
+        placed = wish.place(self.table, self._orders, self._stamp(who))
         if isinstance(placed, Objection):
             return self._objected(who, refusal(placed.code, placed.detail, placed.instead))
         return placed

@@ -66,6 +66,8 @@ class Who:
     """It ends then unless somebody confirms it."""
     override: Mapping[str, str] = field(default_factory=dict)
     """Reasons by the names of the rules that shall not refuse it."""
+    expected: int | None = None
+    """The revision that it was decided on; while another one is in force it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
