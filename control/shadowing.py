@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,13 +95,17 @@ class Shadowing:
         """Counts of all routes, a few seconds old at most; of a child that does not answer, those of before."""
         return self._totals
 
-    def evidence(self, route: str) -> Shadowed:
-        """What comparisons say about a route under the share that it was compared with last."""
+    def evidence(self, route: str, since: int = 0) -> Shadowed:
+        """What comparisons say about a route under the share that it was compared with last.
+
+        Counts are sums since ever; the first that differed is the first since a revision.
+        """
         rows = self._totals.get(route, {}).get("epochs", ())
         if not rows:
             return Shadowed()
         share = max(rows, key=lambda row: row[0])[1]
-        return sum((shadowed_from(row) for _, of, row in rows if of == share), Shadowed())
+        found = ((revision, shadowed_from(row)) for revision, of, row in rows if of == share)
+        return sum((row if revision >= since else _without_first(row) for revision, row in found), Shadowed())
 
     async def run(self) -> None:
         """Keeps the child alive until it is cancelled."""
@@ -186,6 +191,11 @@ class Shadowing:
             if not future.done():
                 future.set_result({})
         self._questions.clear()
+
+
+def _without_first(row: Shadowed) -> Shadowed:
+    mismatches, only_new = replace(row.mismatches, first=None), replace(row.only_new, first=None)
+    return replace(row, mismatches=mismatches, only_new=only_new)
 
 
 def _line(message: Mapping[str, Any]) -> bytes:

@@ -36,6 +36,8 @@ from router.live import Live
 from router.ports import Clock
 
 Local = Callable[[float, str], tuple[int, int]]
+Compared = Callable[[str, int], Shadowed]
+"""What comparing a route's answers has found, and the first that differed since a revision."""
 DAY: Final = 86_400.0
 MOST_VERDICTS: Final = 500
 
@@ -58,13 +60,18 @@ def rollouts_of(
     recent: RecentTraffic,
     local: Local,
     *,
-    compared: Callable[[str], Shadowed] = lambda _route: Shadowed(),
+    compared: Compared = lambda _route, _since: Shadowed(),
     failures: AskWorkers = nobody,
     watch: Callable[[Mapping[str, Watched]], None] = lambda _watched: None,
 ) -> Rollouts:
     """Everything joined together; `local` tells weekday and minute of a time in a time zone."""
+
+    def compared_in_step(route: str) -> Shadowed:
+        run = controller.runs.get(route)
+        return compared(route, 0 if run is None else run.revision)
+
     platform = LivePlatform(live, local, clock.now)
-    source = CounterSource(files, lambda: live.blocks.routes, compared, failures, watch)
+    source = CounterSource(files, lambda: live.blocks.routes, compared_in_step, failures, watch)
     controller = Controller(platform=platform, source=source, journal=journal, clock=clock, tell=live.events.tell)
     return Rollouts(live, controller, platform, journal, source, recent)
 

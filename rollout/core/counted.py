@@ -180,9 +180,11 @@ def compared_since(before: Shadowed, after: Shadowed) -> Shadowed:
 
 
 def _more(before: Tally, after: Tally) -> Tally:
-    """Which was the first of those that came in between nobody knows, unless there were none before."""
-    count = after.count - before.count
-    return Tally(count, None if before.count else after.first, after.last if count > 0 else None)
+    """Which was the first of those that came in between is known only when it is the first of all that are told of."""
+    count, first = after.count - before.count, after.first
+    if first is not None and before.last is not None and first <= before.last:
+        first = None
+    return Tally(count, first, after.last if count > 0 else None)
 
 
 def _minus(after: Sequence[int], before: Sequence[int]) -> list[int]:

@@ -86,6 +86,9 @@ async def test_it_is_told_what_to_compare_and_asked_what_it_found(tmp_path: Path
     mark = Mark(5.0, "r")
     newest = Shadowed(6, Tally(2, mark, mark), 4, Tally(2, mark, mark), 0)
     assert (newest, Shadowed()) == (shadowing.evidence("a"), shadowing.evidence("b"))
+    assert newest == shadowing.evidence("a", 2)
+    nobody_knows = Shadowed(6, Tally(2, None, mark), 4, Tally(2, None, mark), 0)
+    assert nobody_knows == shadowing.evidence("a", 3)
 
 
 async def test_one_that_dies_is_started_anew_and_told_of(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_nothing_is_counted_twice(readings: list[tuple[int, int, int, int, float
 
 
 def test_comparisons_are_evidence_and_at_the_shadow_step_they_are_the_sample() -> None:
-    """What came since the last reading; the first mismatch is known where there were none before, the last always."""
+    """What came since the last reading; the first mismatch is known once, the last one always."""
     first, mark, later = Mark(1.0, "r-1"), Mark(5.0, "r-5"), Mark(9.0, "r-9")
     usual = {"share": 0, "revision": 3}
     begun, _ = then(None, read(), AT, **usual)
@@ -156,6 +156,10 @@ def test_comparisons_are_evidence_and_at_the_shadow_step_they_are_the_sample() -
     _, row = then(after, more, AT + 2 * QUIET, **usual)
     assert row is not None
     assert Shadowed(1, Tally(1, None, later)) == row.shadow
+    begun, _ = then(None, replace(read(), shadow=Shadowed(5, Tally(4, None, Mark(0.5, "old")))), AT, **usual)
+    _, row = then(begun, replace(read(), shadow=Shadowed(9, Tally(6, first, mark))), AT + QUIET, **usual)
+    assert row is not None, "those of before the step are told of without their first"
+    assert Shadowed(4, Tally(2, first, mark)) == row.shadow
 
 
 def test_comparisons_that_were_counted_anew_are_no_evidence() -> None:
