@@ -2,15 +2,71 @@
 
 from __future__ import annotations
 
-from router.answers import Difference, Plan
+import asyncio
+from dataclasses import replace
+
+from router.answers import Difference, Plan, Refusal, not_started, refusal
+from router.archive import Archive
 from router.core.diff import diff
 from router.core.guard import mass_removal
-from router.core.orders import effective, supersede
-from router.core.place import Placed
+from router.core.model import Side
+from router.core.orders import Kind, Scope, effective, supersede
+from router.core.place import Objection, Placed
 from router.core.safety import Facts, check, moved, moved_to_new
 from router.core.subjects import moved_subjects
-from router.ports import Compiled, State
-from router.steps import Force, changed_shares, route_changes
+from router.course import Course
+from router.judge import Judge, largest
+from router.ports import Compiled, Compiler, Problems, State
+from router.steps import Force, Who, changed_shares, route_changes
+from router.wishes import incomplete, placing
+
+
+class Outlook:
+    """Compiles what is only asked about, and looks at it in a thread of its own."""
+
+    def __init__(self, course: Course, checker: Compiler, judge: Judge, archive: Archive) -> None:
+        self._course = course
+        self._checker = checker
+        self._judge = judge
+        self._archive = archive
+
+    async def plan(self, data: bytes) -> Plan | Refusal:
+        if self._course.force is None:
+            return not_started()
+        compiled = await self._checker.compile(data)
+        if isinstance(compiled, Problems):
+            return refusal("invalid", "routes.yaml has problems", "", compiled.lines)
+        return await asyncio.to_thread(plan, self._course.now, compiled, self._judge.facts(compiled.table))
+
+    async def preview(self, kind: Kind, scope: Scope, share: int | None, side: Side | None) -> Plan | Refusal:
+        if self._course.force is None:
+            return not_started()
+        if (objection := incomplete(kind, scope, share, side)) is not None:
+            return objection
+        who = Who("nobody", "order", "a preview", kind.value, str(scope))
+        stamp, now = self._course.stamp(who), self._course.now
+        placed = placing(kind, scope, share or 0, side)(now.table, self._course.orders, stamp)
+        if isinstance(placed, Objection):
+            return refusal(placed.code, placed.detail, placed.instead)
+        facts = self._judge.facts(now.table)
+        found = await asyncio.to_thread(preview, now, placed, facts)
+        if not found.violations or kind is not Kind.WEIGHT:
+            return found
+        allowed = largest(now, lambda other: placing(kind, scope, other, side), stamp, facts, who)
+        return replace(found, allowed=allowed)
+
+    async def difference(self, first: int, second: int) -> Difference | Refusal:
+        found: list[tuple[State, Compiled]] = []
+        for number in (first, second):
+            state = await self._archive.state_of(number)
+            if isinstance(state, Refusal):
+                return state
+            compiled = await self._checker.compile(state.text)
+            if isinstance(compiled, Problems):
+                detail = f"the routes.yaml of revision {number} has problems today"
+                return refusal("invalid", detail, "", compiled.lines)
+            found.append((state, compiled))
+        return await asyncio.to_thread(difference, found[0], found[1])
 
 
 def plan(now: Force, compiled: Compiled, facts: Facts) -> Plan:

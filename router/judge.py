@@ -8,10 +8,11 @@ from typing import Final
 
 from router.answers import Refusal, refusal
 from router.core.model import PPM, Safety, Table
-from router.core.observed import Observed
+from router.core.observed import UNOBSERVED, Observed
 from router.core.orders import effective
 from router.core.place import Objection, Stamp
 from router.core.safety import Facts, Rise, check, percent, steps
+from router.course import Course
 from router.ports import Clock, Revision, Traffic
 from router.steps import Decided, Force, Who, at_most, with_overridden
 from router.wishes import Place
@@ -26,6 +27,37 @@ Local = Callable[[float, str], tuple[int, int]]
 def utc(at: float, _zone: str) -> tuple[int, int]:
     """For those who have no other clock."""
     return int(at // 86400 + 3) % 7, int(at % 86400) // 60
+
+
+class Judge:
+    """Asks the rules about a step, with what is known at that moment."""
+
+    def __init__(self, course: Course, clock: Clock, witness: Witness) -> None:
+        self._course = course
+        self._clock = clock
+        self._witness = witness
+        self.observed = UNOBSERVED
+        """What is known of the places."""
+
+    def facts(self, table: Table) -> Facts:
+        return self._witness.facts(table.safety, self._course.now, self._course.revisions.values())
+
+    def allowed(self, step: Decided, who: Who, again: Callable[[int], Place] | None = None) -> Decided | Refusal:
+        """The step, if the safety rules let it pass.
+
+        `again` places the same order with another share, to find out how much would be allowed.
+        """
+        changed = step.changed
+        if not changed:
+            return step
+        rising = any(each.rise > 0 for each in changed)  # a rollback does not wait for what only raises are asked
+        facts = self.facts(step.force.table) if rising else Facts(self._clock.now())
+        if who.source != "emergency":  # the workers do that already
+            facts = replace(facts, legacy_dead=legacy_dead(step.force.table, self.observed))
+        answer = judged(step, who, facts)
+        if isinstance(answer, Decided) or again is None:
+            return answer
+        return with_allowed(answer, largest(self._course.now, again, self._course.stamp(who), facts, who))
 
 
 class Witness:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from router.core.observed import UNOBSERVED, Observed
 from router.judge import utc
 from router.live import Live
 from router.planes.embedded.counters import Counters
-from router.ports import Compiled, Compiler, Confirmation, Problems, Target, WorkerState
+from router.ports import AuditEntry, Compiled, Compiler, Confirmation, Problems, Target, WorkerState
 from router.telemetry import CODE_CLASSES, REASON_SLOTS, RouteBlock
 
 ROUTES = """\
@@ -100,12 +100,20 @@ class Stage:
     fleet: StageFleet = field(default_factory=StageFleet)
     store: MemoryStore = field(default_factory=MemoryStore)
     compiler: Compiler = field(default_factory=StageCompiler)
+    trace: Callable[[AuditEntry], None] = lambda _: None
+    look: Callable[[Compiled], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.files = CounterFiles(self.folder)
         self.traffic = RecentTraffic(self.files, self.route_blocks, self.clock)
         self.live = Live(
-            store=self.store, fleet=self.fleet, compiler=self.compiler, clock=self.clock, traffic=self.traffic
+            store=self.store,
+            fleet=self.fleet,
+            compiler=self.compiler,
+            clock=self.clock,
+            traffic=self.traffic,
+            trace=self.trace,
+            look=self.look,
         )
 
     def route_blocks(self) -> Mapping[str, int]:

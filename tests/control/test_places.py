@@ -26,6 +26,7 @@ from control.resolver import Found
 from control.terminal import Style
 from router.core.orders import Kind, Reach, Scope
 from router.events import EventName
+from router.ports import Compiled
 from router.telemetry import EndpointBlock, RouteBlock
 from tests.control.stage import Stage
 
@@ -82,10 +83,12 @@ async def nothing(_name: str) -> Found:
 async def house(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[House]:
-    stage = Stage(tmp_path)
+    def look(compiled: Compiled) -> None:
+        observer.follow(compiled.table, compiled.blocks.endpoints)  # as control's main
+
+    stage = Stage(tmp_path, look=look)
     stage.clock.time = time.time()
     observer = Observer(stage.live.observe, stage.files, stage.clock, stage.live.events, nothing)
-    stage.live._look = lambda compiled: observer.follow(compiled.table, compiled.blocks.endpoints)  # as control's main
     await stage.start(ROUTES)
     for key in (ONE, TWO, THREE):
         observer.heard(key, GOOD)

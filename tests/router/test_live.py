@@ -13,8 +13,9 @@ from control.stores.memory import Disk
 from router.core.hold import Hold
 from router.core.model import PPM
 from router.core.orders import Kind, Reach, Scope
+from router.course import REMEMBERED
 from router.events import EVENTS_HELD, EventName
-from router.live import REMEMBERED, Refusal
+from router.live import Refusal
 from router.ports import StoreError
 from tests.router.rig import ALL, Rig, accepted, group, refused, route, yaml
 
@@ -443,7 +444,7 @@ async def test_a_rollback_holds_although_it_cannot_be_recorded_and_is_recorded_l
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The answer says so; once the store answers again, order, revision and audit are there."""
-    monkeypatch.setattr("router.live.RETRY", 0.001)
+    monkeypatch.setattr("router.course.RETRY", 0.001)
     rig = await Rig().started()
     rig.store.failing = "database or disk is full"
     change = accepted(await rig.rollback(ALL))
@@ -465,7 +466,7 @@ async def test_a_rollback_holds_although_it_cannot_be_recorded_and_is_recorded_l
 async def test_what_a_stalled_store_does_too_late_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """A weight was refused because the disk stood still; that it was written in the end does not bring it back."""
     monkeypatch.setattr("router.recorder.STORE_PATIENCE", 0.01)
-    monkeypatch.setattr("router.live.RETRY", 0.001)
+    monkeypatch.setattr("router.course.RETRY", 0.001)
     rig = await Rig().started()
     rig.store.stall()
     assert "storage" == refused(await rig.weight(route("a"), 15)).code
