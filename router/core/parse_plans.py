@@ -255,9 +255,15 @@ def check_plans(plans: Map[str, ReadPlan], routes: tuple[Route, ...], report: Re
     _check_circles(plans, by_name, report)
     for route in routes:
         plan = plans.get(route.rollout)
-        if plan and route.shadow is None and plan.plan.steps[0].shadow:
-            what = f"the plan `{route.rollout}` begins with a shadow, but the route {show(route.name)} declares none"
+        if not plan or not plan.plan.steps[0].shadow:
+            continue
+        begins = f"the plan `{route.rollout}` begins with a shadow, but the route {show(route.name)}"
+        if route.shadow is None:
+            what = f"{begins} declares none"
             report.note(plan.place, Code.NO_EFFECT, what, "its rollout begins with the next step")
+        elif not (route.shadow.compare and route.shadow.percent):
+            what = f"{begins} compares no answers, so that its rollout would wait there for ever"
+            report.problem(plan.place, Code.CONTRADICTION, what, "write `shadow: {percent: 10, compare: true}` at it")
 
 
 def _check_circles(plans: Map[str, ReadPlan], routes: Map[str, Route], report: Report) -> None:

@@ -98,10 +98,20 @@ def test_a_route_without_shadow_passes_over_the_shadow_step() -> None:
     (route,) = found.table.routes
     assert [1 * POINT] == [step.share for step in steps_for(found.table.plans["p"], route)]
     shadowed = parsed(
-        "plans: {p: {steps: [shadow, 1]}}\nroutes: [{path: /a, new: new, rollout: p, shadow: {percent: 10}}]\n"
+        "plans: {p: {steps: [shadow, 1]}}\n"
+        "routes: [{path: /a, new: new, rollout: p, shadow: {percent: 10, compare: true}}]\n"
     ).table
     shadowed_route: Route = shadowed.routes[0]
     assert [0, 1 * POINT] == [step.share for step in steps_for(shadowed.plans["p"], shadowed_route)]
+
+
+@pytest.mark.parametrize("shadow", ["{percent: 10}", "{percent: 0, compare: true}"])
+def test_a_route_that_compares_nothing_cannot_pass_the_shadow_step_and_is_refused(shadow: str) -> None:
+    """Copies alone prove nothing; without this its rollout would wait for them until somebody wonders."""
+    text = f"plans: {{p: {{steps: [shadow, 1]}}}}\nroutes: [{{path: /a, new: new, rollout: p, shadow: {shadow}}}]\n"
+    said = problem(text)
+    assert "the route 'ANY /a' compares no answers" in said
+    assert "compare: true" in said
 
 
 PLAN_FAULTS = [
