@@ -13,6 +13,7 @@ Json = Mapping[str, Any]
 _SHOWN: Final = 40
 _EXPLANATION: Final = (
     "requests: of the new side, until the step is proven should it fail as often as legacy does.",
+    "At the shadow step: copies that are compared, should none differ.",
     "time: what these take at the traffic of the last minute, or the plan's least time if that is longer.",
     "finds: the least rate of failures that so many requests find out; costs: failed requests until then.",
     "A new side that fails half of its requests is found after 3 to 20 failures; at 95 % it takes some hundreds.",

@@ -156,7 +156,8 @@ class Rollouts:
         for route in routes:
             legacy = counted[route.name].legacy if route.name in counted else Outcomes()
             failing = legacy.failures / legacy.requests if legacy.requests else 0.0
-            found[route.name] = Traffic(rates.get(route.name, 0.0), failing)
+            copied = route.shadow.percent / PPM if route.shadow and route.shadow.compare else 0.0
+            found[route.name] = Traffic(rates.get(route.name, 0.0), failing, copied)
         return found
 
     # -- can it be trusted? -------------------------------------------------------------------------

@@ -4,7 +4,8 @@ The tests of a rollout are followed along the path of what is to be expected (ev
 families that will judge.  Against simulations the figures are the medians or somewhat more, up to one and a half times;
 a route's own luck differs.
 
-    requests    of the new side, until a step is proven if new fails as often as legacy does
+    requests    of the new side, until a step is proven if new fails as often as legacy does; copies at the shadow step,
+                if both sides answer the same
     seconds     what these take at the route's rate, or the least time of the step if that is longer
     detectable  the least rate of failures that the same number of requests would find out
     harm        failed requests until then
@@ -43,6 +44,8 @@ class Traffic:
     """Requests a second, both sides together."""
     failing: float
     """Legacy's rate of failures."""
+    copied: float = 0.0
+    """The part of the requests that is copied, and compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def forecast(
     route: str, plan: Plan, steps: Sequence[PlanStep], traffic: Traffic, settings: Settings, *, detail: bool = True
 ) -> Forecast:
     """Without `detail` only requests and times, which is quick."""
-    tolerance = Tolerance(ratio=plan.ratio, floor=plan.floor / PPM)
+    tolerance = Tolerance(ratio=plan.ratio, floor=plan.floor / PPM, mismatch=plan.mismatch / PPM)
     numbers = range(len(steps))
     found = (_step(steps, number, traffic, tolerance, settings, detail=detail) for number in numbers)
     return Forecast(route, traffic, tuple(found))
@@ -91,11 +94,11 @@ def _step(
     steps: Sequence[PlanStep], number: int, traffic: Traffic, tolerance: Tolerance, settings: Settings, *, detail: bool
 ) -> StepForecast:
     step = steps[number]
-    if step.shadow:
-        return StepForecast(step, step.min_sample, step.min_time, None, None)
-    failing = float(f"{max(traffic.failing, UNSEEN):.1e}")  # rounded: what is asked for once is known for many routes
     last = number == len(steps) - 1
     alpha = settings.alpha.last_promotion if number >= len(steps) - 2 else settings.alpha.promotion
+    if step.shadow:
+        return _shadow_step(step, traffic, comparisons(tolerance.mismatch, alpha, settings))
+    failing = float(f"{max(traffic.failing, UNSEEN):.1e}")  # rounded: what is asked for once is known for many routes
     proven = 0 if last else proof(step.share, failing, alpha, settings)
     requests = None if proven is None else max(proven, step.min_sample)
     on_new = traffic.rate * step.share / PPM
@@ -104,6 +107,29 @@ def _step(
     rate = detectable(step.share, failing, seen, tolerance, settings) if detail else None
     found = None if rate is None else discovery(step.share, failing, rate, tolerance, settings)
     return StepForecast(step, requests, seconds, rate, None if found is None or rate is None else found * rate)
+
+
+def _shadow_step(step: PlanStep, traffic: Traffic, proven: int | None) -> StepForecast:
+    """It costs no user anything, and finds out nothing about failures of users."""
+    copies = traffic.rate * traffic.copied
+    requests = None if proven is None else max(proven, step.min_sample)
+    seconds = None if requests is None or not copies else max(step.min_time, requests / copies)
+    return StepForecast(step, requests, seconds, None, None)
+
+
+@lru_cache(maxsize=256)
+def comparisons(mismatch: float, alpha: float, settings: Settings) -> int | None:
+    """Copies until the shadow step is proven, if none differs and none fails.
+
+    As if legacy were never asked twice: it seldom is, and what that adds is little.
+    """
+
+    def evidence(number: int) -> float:
+        rarely = _expected(RATE_BELOW, mismatch, (0, number))
+        below = _expected(RATE_BELOW, settings.margin(0).rate, (0, number)) - log(2)
+        return min(log_mean((rarely, 0.0)), below)
+
+    return _least(evidence, threshold(alpha))
 
 
 @lru_cache(maxsize=4096)

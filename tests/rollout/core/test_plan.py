@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.core.evidence import Tolerance
-from rollout.core.plan import DAY, WEEK, Traffic, calendar, discovery, forecast, proof
+from rollout.core.evidence import Epoch, Evidence, Shadowed, Step, Tolerance
+from rollout.core.opinion import passes, read
+from rollout.core.plan import DAY, WEEK, StepForecast, Traffic, calendar, comparisons, discovery, forecast, proof
 from rollout.core.settings import Settings
+from rollout.core.watch import absorb, begin
 from router.core.model import PPM, Plan, PlanStep
 from router.core.plans import CAREFUL
 
@@ -69,10 +71,35 @@ def test_without_traffic_nothing_is_promised() -> None:
 
 
 def test_a_shadow_step_costs_no_user_anything() -> None:
-    """It has a least time and a number of comparisons."""
+    """It has a least time, and takes as many comparisons as judgement asks for: of the requests that are copied."""
     plan = replace(PLAN, steps=(PlanStep(0, min_time=600.0, min_sample=50), *PLAN.steps))
-    first = forecast("r", plan, plan.steps, Traffic(5.0, 0.001), SETTINGS).steps[0]
-    assert (50, 600.0, None) == (first.requests, first.seconds, first.harm)
+
+    def first(traffic: Traffic, sample: int = 50) -> StepForecast:
+        steps = (replace(plan.steps[0], min_sample=sample), *plan.steps[1:])
+        return forecast("r", plan, steps, traffic, SETTINGS).steps[0]
+
+    found = first(Traffic(5.0, 0.001, 0.1))
+    assert found.requests is not None and found.seconds is not None
+    assert found.requests / 0.5 == pytest.approx(found.seconds)
+    assert None is found.harm
+    assert 600.0 == first(Traffic(1000.0, 0.001, 1.0)).seconds
+    assert 20_000 == first(Traffic(5.0, 0.001, 0.1), sample=20_000).requests
+    assert None is first(Traffic(5.0, 0.001)).seconds, "nothing is compared there"
+
+
+@pytest.mark.parametrize("mismatch", [0.0005, 0.001, 0.01, 0.05])
+def test_so_many_comparisons_pass_the_shadow_step_and_not_many_fewer(mismatch: float) -> None:
+    """The very judgement promotes after them, and does not after four fifths."""
+    found = comparisons(mismatch, SETTINGS.alpha.promotion, SETTINGS)
+    assert found is not None
+    step = Step("r", 1, 0, tolerance=Tolerance(mismatch=mismatch))
+
+    def passed(number: int) -> bool:
+        evidence = Evidence(Epoch("r", 1, 0), shadow=Shadowed(number, tripled=number // 20))
+        watch = absorb(begin(None, step, 0.0, SETTINGS), evidence, 1.0, SETTINGS)
+        return passes(watch, read(watch), SETTINGS)
+
+    assert (True, False) == (passed(found), passed(found * 4 // 5))
 
 
 def test_the_calendar_says_who_is_too_slow_and_what_to_do() -> None:
