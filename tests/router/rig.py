@@ -17,6 +17,8 @@ from router.planes.pretend import MemoryFleet
 from router.ports import Compiled, Problems
 
 ALL = Scope(Reach.ALL)
+WEIGHTS = {"a": 10.0, "b": 20.0, "g1": 30.0}
+"""What an engine starts with unless a test says something else."""
 
 
 def route(name: str) -> Scope:
@@ -109,8 +111,13 @@ class Rig:
         return Rig(self.store.disk, self.fleet)
 
     async def started(self, **weights: float) -> Rig:
-        assert await self.live.start(yaml(weights or {"a": 10, "b": 20, "g1": 30})) is None
+        assert await self.live.start(yaml(weights or WEIGHTS)) is None
         return self
+
+    async def later(self, seconds: float) -> None:
+        """The clock goes on, and the engine looks at it."""
+        self.clock.time += seconds
+        await self.live.expire()
 
     # -- short ways to say things -------------------------------------------------------------------
 

@@ -11,9 +11,7 @@ from router.core.orders import Kind, Reach, Scope
 from router.core.safety import Rule
 from router.events import EventName
 from router.live import Change, Refusal
-from tests.router.rig import ALL, Rig, accepted, group, refused, route, yaml
-
-WEIGHTS = {"a": 10.0, "b": 20.0, "g1": 30.0}
+from tests.router.rig import ALL, WEIGHTS, Rig, accepted, group, refused, route, yaml
 
 
 async def started(safety: str = "", **weights: float) -> Rig:
@@ -116,8 +114,7 @@ async def test_a_trial_that_nobody_confirms_leads_back_to_what_was_ordered_befor
     assert ("W-2 stands in for W-1 until it ends",) == change.notes
     assert rig.clock.time + 600 == change.until
     assert {"a": 40, "b": 20, "g1": 30} == rig.shares()
-    rig.clock.time += 600
-    await rig.live.expire()
+    await rig.later(600)
     assert {"a": 15, "b": 20, "g1": 30} == rig.shares()
     assert ("expiry", "control") == (rig.live.history(1)[0].source, rig.live.history(1)[0].actor)
     assert "W-2 (weight route=a) was not confirmed in time; W-1 holds again" == rig.live.history(1)[0].changes.lines[0]
@@ -132,8 +129,7 @@ async def test_a_trial_that_is_confirmed_stays() -> None:
     kept = accepted(await rig.live.confirm(number(change), reason="looks well", actor="lead"))
     assert (3, False) == (kept.revision, kept.already)
     assert accepted(await rig.live.confirm(number(change), reason="again", actor="lead")).already
-    rig.clock.time += 10_000
-    await rig.live.expire()
+    await rig.later(10_000)
     assert {"a": 40, "b": 20, "g1": 30} == rig.shares()
     assert ["W-1"] == [said["order"] for said in rig.said(EventName.KEPT)]
     assert ("confirm", "looks well") == (rig.store.disk.audit[-1].action, rig.store.disk.audit[-1].reason)
@@ -298,44 +294,3 @@ async def test_an_override_that_is_not_needed_is_not_on_record() -> None:
     rig = await started("max_step: 25")
     change = accepted(await give(rig, Kind.WEIGHT, route("a"), 11, override={"max-step": "in case"}))
     assert ((), ()) == (change.overridden, rig.live.history(1)[0].changes.overridden)
-
-
-# --------------------------------------------------------------------------------------------------- files
-
-
-async def test_a_file_that_breaks_a_rule_is_refused_whole_with_its_lines() -> None:
-    """Visible like any refused file until it is mended, each violation where its route stands."""
-    rig = await started("max_step: 25")
-    extra = "safety: {max_step: 25}\n"
-    answer = refused(await rig.load(yaml({"a": 90, "b": 21, "g1": 30}, extra=extra)))
-    assert ("safety", 409) == (answer.code, answer.status)
-    line = next(
-        index
-        for index, text in enumerate(yaml({"a": 90, "b": 21, "g1": 30}, extra=extra).decode().split("\n"), 1)
-        if "name: a," in text
-    )
-    expected = "max-step: a: 10 % to 90 % is more than 25 points at once; 35 % would be allowed"
-    assert (f"routes.yaml:{line}:1: {expected}",) == answer.problems
-    assert ("refused", answer.problems) == (rig.live.source.status, rig.live.source.problems)
-    assert {"a": 10, "b": 20, "g1": 30} == rig.shares()
-    accepted(await rig.load(yaml({"a": 35, "b": 21, "g1": 30}, extra=extra)))
-    assert "ok" == rig.live.source.status
-
-
-async def test_a_file_may_be_loaded_over_a_rule_with_a_reason() -> None:
-    """Also over the guard against vanished routes."""
-    rig = await started("max_step: 25")
-    rig.traffic.requests = {"b": 5}
-    text = yaml({"a": 90, "g1": 30}, extra="safety: {max_step: 25}\n")
-    reasons = {"max-step": "measured it", "mass-removal": "b is gone for good"}
-    change = accepted(await rig.live.load(text, actor="lead", override=reasons))
-    assert [Rule.MAX_STEP] == [one.rule for one in change.overridden]
-    assert {"a": 90, "g1": 30} == rig.shares()
-
-
-async def test_the_rules_also_hold_over_a_restart() -> None:
-    """A leap that was written into the file while control was away is refused; the last good goes on."""
-    before = await started("max_step: 25")
-    rig = before.again()
-    assert await rig.live.start(yaml(WEIGHTS | {"a": 90}, extra="safety: {max_step: 25}\n")) is None
-    assert ({"a": 10, "b": 20, "g1": 30}, "refused") == (rig.shares(), rig.live.source.status)

@@ -20,11 +20,6 @@ async def raised(rig: Rig, within: float | None = None, over: float | None = Non
     return await rig.live.rollback_raised(within, reason="odd", actor="kim", over=over)
 
 
-async def later(rig: Rig, seconds: float) -> None:
-    rig.clock.time += seconds
-    await rig.live.expire()
-
-
 # -- several -----------------------------------------------------------------------------------------------------------
 
 
@@ -100,7 +95,7 @@ async def test_a_rollback_in_steps_comes_down_with_time_and_is_told() -> None:
     assert change.order is not None and change.order.easing is not None
     found = [rig.shares()]
     for _ in range(4):
-        await later(rig, 10)
+        await rig.later(10)
         found.append(rig.shares())
         rig.assert_all_agree()
     assert [{"a": 75, "b": 20}, {"a": 50, "b": 20}, {"a": 25, "b": 20}, {"a": 0, "b": 0}, {"a": 0, "b": 0}] == found
@@ -139,7 +134,7 @@ async def test_an_immediate_rollback_overtakes_it_and_needs_no_store() -> None:
     accepted(await back(rig, group("green"), over=30))
     await rig.live.adopt([Hold("E-aaaa", group("green"), "3 a.m.", "kim", rig.clock.time)])
     assert (0, 1) == (rig.shares()["g1"], len(rig.live.orders))
-    await later(rig, 30)
+    await rig.later(30)
     assert 0 == rig.shares()["g1"]
 
 
@@ -148,7 +143,7 @@ async def test_it_goes_on_when_the_disk_is_full() -> None:
     rig = await Rig().started(a=100)
     accepted(await back(rig, ALL, over=30))
     rig.store.failing = "full"
-    await later(rig, 30)
+    await rig.later(30)
     assert ({"a": 0}, False) == (rig.shares(), rig.live.persisted)
 
 
@@ -157,7 +152,7 @@ async def test_a_resume_lifts_it_on_its_way() -> None:
     rig = await Rig().started(a=100)
     accepted(await back(rig, ALL, over=30))
     accepted(await rig.resume("R-1"))
-    await later(rig, 30)
+    await rig.later(30)
     assert ({"a": 100}, ()) == (rig.shares(), rig.live.orders)
 
 
@@ -199,7 +194,7 @@ async def test_raises_and_what_the_workers_do_already_do_not_ask_whether_legacy_
     accepted(await back(rig, route("a"), over=30))
     legacy_is_dead(rig)
     accepted(await rig.weight(route("b"), 30))
-    await later(rig, 30)
+    await rig.later(30)
     assert 0 == rig.shares()["a"]
     await rig.live.adopt([Hold("E-aaaa", group("green"), "3 a.m.", "kim", rig.clock.time)])
     assert 0 == rig.shares()["g1"]

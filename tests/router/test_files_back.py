@@ -1,4 +1,4 @@
-"""What time does to what is in force, and how one goes back in it: expiry, trials of files, restore, plan and diff."""
+"""Back to an old routes.yaml: one that nobody confirms is taken back, and a revision is restored."""
 
 from __future__ import annotations
 
@@ -7,25 +7,14 @@ from typing import Any
 
 import pytest
 
-from router.core.model import Side
-from router.core.orders import Kind, Scope
+from router.core.orders import Kind
 from router.events import EventName
-from router.live import Change, Difference, Plan, Refusal
+from router.live import Change, Refusal
 from router.ports import KEPT, Past
-from tests.router.rig import ALL, Rig, accepted, group, refused, route, yaml
+from tests.router.rig import ALL, WEIGHTS, Rig, accepted, refused, route, yaml
 
-WEIGHTS = {"a": 10.0, "b": 20.0, "g1": 30.0}
 ON_TRIAL = "safety: {confirm: 10m}\n"
-
-
-async def give(rig: Rig, kind: Kind, scope: Scope, percent: float | None = None, **more: Any) -> Change:
-    share = None if percent is None else int(percent * 10_000)
-    return accepted(await rig.live.give(kind, scope, reason="r", actor="lead", share=share, **more))
-
-
-async def later(rig: Rig, seconds: float) -> None:
-    rig.clock.time += seconds
-    await rig.live.expire()
+STEPS = "safety: {max_step: 25}\n"
 
 
 async def restore(rig: Rig, number: int, **more: Any) -> Change | Refusal:
@@ -34,93 +23,6 @@ async def restore(rig: Rig, number: int, **more: Any) -> Change | Refusal:
 
 def text(weights: Mapping[str, float], extra: str = ON_TRIAL) -> bytes:
     return yaml(WEIGHTS | weights, extra=extra)
-
-
-# -------------------------------------------------------------------------------------------------- expiry
-
-
-async def test_a_weight_a_cap_and_a_pin_end_in_their_time() -> None:
-    """What holds without them holds again, with a revision that says which ended."""
-    rig = await Rig().started()
-    await give(rig, Kind.WEIGHT, route("a"), 15, lasts=60)
-    await give(rig, Kind.CAP, route("b"), 5, lasts=60)
-    await give(rig, Kind.PIN, group("green"), side=Side.LEGACY, lasts=120)
-    assert {"a": 15, "b": 5, "g1": 0} == rig.shares()
-    await later(rig, 59.9)
-    assert {"a": 15, "b": 5, "g1": 0} == rig.shares()
-    await later(rig, 0.1)
-    assert {"a": 10, "b": 20, "g1": 0} == rig.shares()
-    lines = rig.live.history(1)[0].changes.lines
-    assert ("W-1 (weight route=a) has had its time", "C-2 (cap route=b) has had its time") == lines[:2]
-    assert ["W-1", "C-2"] == [said["order"] for said in rig.said(EventName.LAPSED)]
-    await later(rig, 60)
-    assert ({"a": 10, "b": 20, "g1": 30}, ()) == (rig.shares(), rig.live.orders)
-    rig.assert_all_agree()
-    assert () == rig.store.disk.orders
-
-
-async def test_nothing_happens_while_nothing_is_due() -> None:
-    """However often one looks."""
-    rig = await Rig().started()
-    await give(rig, Kind.WEIGHT, route("a"), 15, lasts=60)
-    for _ in range(3):
-        await later(rig, 1)
-    assert (2, 2) == (rig.live.revision, rig.store.commits)
-
-
-async def test_looking_before_the_start_is_harmless() -> None:
-    """The clock runs while the file is still being read."""
-    await Rig().live.expire()
-
-
-async def test_a_rollback_never_ends_by_itself_and_says_so_once() -> None:
-    """Time alone never moves traffic forward: it is overdue until a person resumes it."""
-    rig = await Rig().started()
-    change = accepted(await rig.live.rollback(ALL, reason="r", actor="sre", lasts=3600))
-    await later(rig, 1799)
-    assert [] == rig.said(EventName.ENDS_SOON)
-    for _ in range(3):
-        await later(rig, 1)
-    assert ["R-1"] == [said["order"] for said in rig.said(EventName.ENDS_SOON)]
-    assert [] == rig.said(EventName.OVERDUE)
-    for _ in range(3):
-        await later(rig, 3600)
-    assert ["R-1"] == [said["order"] for said in rig.said(EventName.OVERDUE)]
-    assert {"a": 0, "b": 0, "g1": 0} == rig.shares()
-    assert change.order
-    assert change.order.overdue(rig.clock.time)
-    accepted(await rig.resume("R-1"))
-    assert WEIGHTS == rig.shares()
-
-
-async def test_a_freeze_holds_back_what_would_rise_by_ending() -> None:
-    """The cap is overdue until the freeze is lifted; a weight that lowers by ending is not held back."""
-    rig = await Rig().started()
-    await give(rig, Kind.CAP, route("a"), 5, lasts=60)
-    await give(rig, Kind.WEIGHT, route("b"), 50, lasts=60)
-    freeze = await give(rig, Kind.FREEZE, ALL)
-    await later(rig, 61)
-    assert {"a": 5, "b": 20, "g1": 30} == rig.shares()
-    await later(rig, 61)
-    assert ["C-1"] == [said["order"] for said in rig.said(EventName.OVERDUE)]
-    assert freeze.order
-    accepted(await rig.resume(freeze.order.id))
-    await later(rig, 1)
-    assert WEIGHTS == rig.shares()
-
-
-async def test_an_end_is_in_force_although_it_cannot_be_recorded() -> None:
-    """A trial that failed is over, whatever the disk says; the recorded order carries its own end."""
-    rig = await Rig().started()
-    await give(rig, Kind.WEIGHT, route("a"), 90, trial=60)
-    rig.store.failing = "database or disk is full"
-    await later(rig, 61)
-    assert WEIGHTS == rig.shares()
-    assert not rig.live.persisted
-    again = rig.again()
-    assert await again.live.start(yaml(WEIGHTS)) is None
-    await later(again, 120)
-    assert WEIGHTS == again.shares()
 
 
 # ------------------------------------------------------------------------------------------ files on trial
@@ -132,9 +34,9 @@ async def test_a_file_that_nobody_confirms_is_taken_back() -> None:
     change = accepted(await rig.load(text({"a": 50})))
     assert rig.clock.time + 600 == change.until == rig.live.source.until
     accepted(await rig.weight(route("b"), 25))
-    await later(rig, 599)
+    await rig.later(599)
     assert {"a": 50, "b": 25, "g1": 30} == rig.shares()
-    await later(rig, 1)
+    await rig.later(1)
     assert {"a": 10, "b": 25, "g1": 30} == rig.shares()
     assert ("refused", None) == (rig.live.source.status, rig.live.source.until)
     assert "nobody confirmed it in time" in rig.live.source.problems[0]
@@ -148,7 +50,7 @@ async def test_a_file_that_is_confirmed_stays() -> None:
     accepted(await rig.load(text({"a": 50})))
     change = accepted(await rig.live.confirm("file", reason="looks well", actor="lead"))
     assert (3, None, None) == (change.revision, change.until, rig.live.source.until)
-    await later(rig, 10_000)
+    await rig.later(10_000)
     assert {"a": 50, "b": 20, "g1": 30} == rig.shares()
     assert "looks well" == rig.live.history(1)[0].reason
 
@@ -157,11 +59,11 @@ async def test_a_second_file_before_the_first_is_confirmed_leads_back_as_far() -
     """To the last state that nobody doubted."""
     rig = await Rig().started()
     accepted(await rig.load(text({"a": 50})))
-    await later(rig, 300)
+    await rig.later(300)
     accepted(await rig.load(text({"a": 60})))
-    await later(rig, 599)
+    await rig.later(599)
     assert 60 == rig.shares()["a"]
-    await later(rig, 1)
+    await rig.later(1)
     assert WEIGHTS == rig.shares()
 
 
@@ -172,7 +74,7 @@ async def test_a_weight_that_gave_way_to_the_file_comes_back_with_its_end() -> N
     accepted(await rig.weight(route("b"), 25))
     accepted(await rig.load(text({"a": 50, "b": 55})))
     accepted(await rig.weight(route("b"), 56))
-    await later(rig, 600)
+    await rig.later(600)
     assert {"a": 15, "b": 20, "g1": 30} == rig.shares()
 
 
@@ -186,7 +88,7 @@ async def test_a_trial_of_a_file_survives_a_restart(seconds: float) -> None:
     rig.clock.time = before.clock.time + seconds
     assert await rig.live.start(file) is None
     assert 50 == rig.shares()["a"]
-    await later(rig, 601 - seconds)
+    await rig.later(601 - seconds)
     assert WEIGHTS == rig.shares()
     third = rig.again()
     assert await third.live.start(file) is None
@@ -206,7 +108,7 @@ async def test_a_file_that_is_confirmed_in_the_last_moment_stays(monkeypatch: py
         return await recall(number)
 
     monkeypatch.setattr(rig.store, "recall", slowly)
-    await later(rig, 600)
+    await rig.later(600)
     assert (50, "ok") == (rig.shares()["a"], rig.live.source.status)
 
 
@@ -216,12 +118,12 @@ async def test_what_cannot_be_taken_back_is_said_once_and_tried_again() -> None:
     accepted(await rig.load(text({"a": 50})))
     rig.store.failing = "disk I/O error"
     for _ in range(3):
-        await later(rig, 600)
+        await rig.later(600)
     assert 50 == rig.shares()["a"]
     assert len(rig.said(EventName.REFUSED)) == 1
     assert "cannot be had: disk I/O error" in rig.live.source.problems[0]
     rig.store.failing = ""
-    await later(rig, 1)
+    await rig.later(1)
     assert WEIGHTS == rig.shares()
     assert "is in force again" in rig.live.source.problems[0]
 
@@ -261,7 +163,7 @@ async def test_restore_keeps_the_rollbacks_and_freezes_in_force() -> None:
     """Going back in history never moves traffic forward past them."""
     rig = await Rig().started()
     accepted(await rig.rollback(route("a")))
-    await give(rig, Kind.FREEZE, route("b"))
+    accepted(await rig.live.give(Kind.FREEZE, route("b"), reason="r", actor="lead"))
     accepted(await restore(rig, 1))
     assert {"a": 0, "b": 20, "g1": 30} == rig.shares()
     assert ["R-1", "F-2"] == [order.id for order in rig.live.orders]
@@ -270,8 +172,8 @@ async def test_restore_keeps_the_rollbacks_and_freezes_in_force() -> None:
 async def test_restore_does_not_bring_back_what_ran_out() -> None:
     """An order that has ended meanwhile stays ended."""
     rig = await Rig().started()
-    await give(rig, Kind.WEIGHT, route("a"), 50, lasts=60)
-    await later(rig, 61)
+    accepted(await rig.live.weight(route("a"), 500_000, lasts=60, reason="r", actor="lead"))
+    await rig.later(61)
     change = accepted(await restore(rig, 2))
     assert (WEIGHTS, True) == (rig.shares(), change.already)
 
@@ -279,8 +181,8 @@ async def test_restore_does_not_bring_back_what_ran_out() -> None:
 async def test_restore_goes_through_the_safety_rules() -> None:
     """Refused whole, and overridden by name."""
     rig = Rig()
-    assert await rig.live.start(text({"a": 90}, "safety: {max_step: 25}\n")) is None
-    accepted(await rig.load(text({"a": 1}, "safety: {max_step: 25}\n")))
+    assert await rig.live.start(text({"a": 90}, STEPS)) is None
+    accepted(await rig.load(text({"a": 1}, STEPS)))
     answer = refused(await restore(rig, 1))
     assert ("safety", 1) == (answer.code, rig.shares()["a"])
     accepted(await restore(rig, 1, override={"max-step": "it ran like this for a week"}))
@@ -315,53 +217,3 @@ async def test_what_cannot_be_restored_is_refused() -> None:
     assert ("not-kept", 410) == (refused(await restore(rig, 1)).code, refused(await restore(rig, 1)).status)
     rig.store.failing = "disk I/O error"
     assert "storage" == refused(await restore(rig, 1)).code
-
-
-# -------------------------------------------------------------------------------------------- plan and diff
-
-
-async def test_a_plan_says_what_would_change_and_changes_nothing() -> None:
-    """Routes, the part of the traffic that changes side, users, orders that give way, rules that would refuse it."""
-    rig = await Rig().started()
-    accepted(await rig.weight(route("a"), 15))
-    rig.traffic.requests = {"a": 60, "b": 20, "g1": 20}
-    plan = await rig.live.plan(text({"a": 50, "b": 10}, "safety: {max_step: 25, confirm: 10m}\n"))
-    assert isinstance(plan, Plan)
-    assert [("a", 150_000, 500_000), ("b", 200_000, 100_000)] == [(r.name, r.before, r.after) for r in plan.routes]
-    assert (0.35 * 60 + 0.1 * 20, 0.35 * 60) == (plan.moved / 10_000, plan.moved_to_new / 10_000)
-    assert {"a": 350_000, "b": 100_000} == plan.seeds
-    assert round(1_000_000 * (1 - 0.65 * 0.9)) == plan.subjects
-    assert ["max-step"] == [str(one.rule) for one in plan.violations]
-    assert ((("W-1", "a"),), 600) == (plan.superseded, plan.confirm)
-    assert "route a: weight 10% -> 50%" in plan.lines
-    assert ({"a": 15, "b": 20, "g1": 30}, 2) == (rig.shares(), rig.live.revision)
-
-
-async def test_a_plan_says_why_a_file_looks_like_an_accident() -> None:
-    """A route that carries traffic would vanish."""
-    rig = await Rig().started()
-    rig.traffic.requests = {"b": 1}
-    plan = await rig.live.plan(yaml({"a": 10, "g1": 30}))
-    assert isinstance(plan, Plan)
-    assert "b" in plan.removal[0]
-    assert "invalid" == getattr(await rig.live.plan(b"x"), "code", "")
-
-
-async def test_the_difference_of_two_revisions_is_exact() -> None:
-    """Lines of the file, shares of routes, orders that went and came; in either direction."""
-    rig = await Rig().started()
-    accepted(await rig.weight(route("a"), 15))
-    accepted(await rig.load(yaml({"a": 10, "b": 21, "g1": 30})))
-    accepted(await rig.rollback(route("b")))
-    found = await rig.live.difference(2, 4)
-    assert isinstance(found, Difference)
-    assert ("route b: weight 20% -> 21%",) == found.lines
-    assert [("b", 200_000, 0)] == [(each.name, each.before, each.after) for each in found.routes]
-    assert ([], ["R-2"]) == ([order.id for order in found.gone], [order.id for order in found.given])
-    back = await rig.live.difference(4, 1)
-    assert isinstance(back, Difference)
-    assert {("a", 150_000, 100_000), ("b", 0, 200_000)} == {
-        (each.name, each.before, each.after) for each in back.routes
-    }
-    assert ["W-1", "R-2"] == [order.id for order in back.gone]
-    assert "unknown-revision" == getattr(await rig.live.difference(1, 99), "code", "")
