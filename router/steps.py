@@ -1,6 +1,6 @@
 """From one state to the next: what is in force, what would be, and everything that has to be said about the step.
 
-Values in, values out; `router.live` records a step, puts it in force and waits for the workers.
+Values in, values out; `router.course` records a step and takes it.
 """
 
 from __future__ import annotations
