@@ -3,32 +3,47 @@
 The files belong to the workers (`router.telemetry` has the layout); here they are only ever read.  A sum runs over
 all files there are, also those of workers that are gone, so that a counter never runs backwards.  `Traffic` keeps a
 short memory of sums and knows from it what goes on at the moment.
+
+What is wanted of every route is read in columns (`control.columns`), since there may be thousands of routes that all
+carry traffic; what is wanted of a few is read block by block.
 """
 
 from __future__ import annotations
 
 import asyncio
 import mmap
+import os
 import re
+import time
 from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from operator import add
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from control.columns import Lanes, lanes_of, relaid
+from router.core.model import Side
 from router.ports import Clock
-from router.telemetry import MAGIC, WORKER_SLOTS, EndpointBlock, RouteBlock, WorkerSlot
+from router.telemetry import DURATION_BOUNDS, MAGIC, WORKER_SLOTS, EndpointBlock, RouteBlock, WorkerSlot
 
 _BYTES: Final = 8
 _NAME: Final = re.compile(r"worker-(\d+)\.slots")
 SLICE: Final = 50
 """Blocks read in one turn of the event loop: about a millisecond."""
+TURN: Final = 200_000
+"""Lanes read in one turn: about a millisecond as well."""
 EVERY: Final = 2.0
 """Seconds between two samples ..."""
 WATCHED: Final = 1.0
-"""... and while somebody looks at them live."""
+"""... while somebody looks at them live ..."""
+SPARING: Final = 1000
+"""... and otherwise so many times what a sample costs, where there are many workers and thousands of routes: a tenth
+of a percent of a processor ..."""
+RAREST: Final = 5.0
+"""... but no longer than this."""
 MINUTE: Final = 60.0
 PRESENT: Final = 10.0
 """Seconds over which a rate of the present is taken."""
@@ -44,14 +59,19 @@ class CounterFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._maps: dict[int, mmap.mmap] = {}
+        self._slots: dict[int, memoryview] = {}
+        """The same, by slot."""
+        self._blocks: Mapping[str, int] = {}
+        self._lanes = lanes_of({}, RouteBlock.SIZE)
 
     def refresh(self) -> None:
         """Takes in new files and those that have grown; one that cannot be read is left out."""
-        for worker, path in _found(self._folder):
+        for worker, file in _found(self._folder):
             known = self._maps.get(worker)
             try:
-                if known is None or path.stat().st_size != len(known):
-                    self._maps[worker] = _mapped(path)
+                if known is None or file.stat().st_size != len(known):
+                    self._maps[worker] = _mapped(Path(file.path))
+                    self._slots[worker] = _by_slot(self._maps[worker])
             except (OSError, ValueError):
                 continue  # empty, vanished or cut: the next look may see it whole
 
@@ -83,20 +103,50 @@ class CounterFiles:
         begin, end = start * _BYTES, (start + size) * _BYTES
         return hash(tuple([data[begin:end] for data in self._maps.values()]))
 
+    def lanes(self, blocks: Mapping[str, int]) -> Lanes:
+        """Those of the blocks of routes; the same ones as long as the blocks are."""
+        if blocks is not self._blocks:
+            if blocks != self._blocks:
+                self._lanes = lanes_of(blocks, RouteBlock.SIZE)
+            self._blocks = blocks
+        return self._lanes
+
+    async def columns(self, lanes: Lanes, sums: Iterable[Iterable[int]]) -> AsyncIterator[int]:
+        """Of all workers, some slots of each block added up; with a turn for everybody else now and then."""
+        read = 0
+        for slots in sums:
+            found = 0
+            for slot in slots:
+                if read >= TURN:
+                    await asyncio.sleep(0)
+                    read = 0
+                for data in self._slots.values():
+                    found += lanes.read(data, slot)
+                    read += len(lanes.names)
+            yield found
+
     def close(self) -> None:
+        for slots in self._slots.values():
+            slots.release()
+        self._slots.clear()
         for data in self._maps.values():
             data.close()
         self._maps.clear()
 
 
-def _found(folder: Path) -> Iterator[tuple[int, Path]]:
+def _found(folder: Path) -> Iterator[tuple[int, os.DirEntry[str]]]:
     try:
-        paths = list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            files = list(entries)
     except OSError:
         return
-    for path in paths:
-        if name := _NAME.fullmatch(path.name):
-            yield int(name[1]), path
+    for file in files:
+        if name := _NAME.fullmatch(file.name):
+            yield int(name[1]), file
+
+
+def _by_slot(data: mmap.mmap) -> memoryview:
+    return memoryview(data)[: len(data) // _BYTES * _BYTES].cast("Q")
 
 
 def _mapped(path: Path) -> mmap.mmap:
@@ -116,8 +166,7 @@ async def sliced(blocks: Mapping[str, int]) -> AsyncIterator[tuple[str, int]]:
         yield entry
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """Requests a second, by side."""
 
     legacy: float
@@ -150,18 +199,36 @@ class Now:
 @dataclass(frozen=True, slots=True)
 class _Sample:
     at: float
-    sums: Mapping[str, tuple[int, int]]
-    """(legacy, new) by route name; routes that never had a request are missing."""
+    sums: tuple[int, ...]
+    """By side, a column: requests answered ever."""
+
+
+_ANSWERED: Final = tuple(
+    range(first, first + len(DURATION_BOUNDS) + 1)
+    for first in (RouteBlock.DURATIONS + 1 + side * RouteBlock.SIDE for side in Side)
+)
+"""By side: every exchange has a duration, and of those there are a few slots instead of hundreds."""
 
 
 class RecentTraffic:
     """What the counters say about the present: the `Traffic` port."""
 
-    def __init__(self, files: CounterFiles, blocks: Callable[[], Mapping[str, int]], clock: Clock) -> None:
+    def __init__(
+        self,
+        files: CounterFiles,
+        blocks: Callable[[], Mapping[str, int]],
+        clock: Clock,
+        spent: Callable[[], float] = time.thread_time,
+    ) -> None:
+        """`spent`: seconds of processor time."""
         self._files = files
         self._blocks = blocks
         self._clock = clock
+        self._spent = spent
+        self._lanes = files.lanes({})
         self._samples: deque[_Sample] = deque()
+        """All of them in the same lanes."""
+        self._rates: Mapping[str, Rate] | None = None
         self._taken = asyncio.Event()
         self._waiting = 0
         self._marks: deque[tuple[float, float]] = deque(maxlen=MARKS)
@@ -170,25 +237,36 @@ class RecentTraffic:
     async def run(self) -> None:
         """Takes samples until it is cancelled."""
         while True:
+            began = self._spent()
             await self.sample()
-            await asyncio.sleep(WATCHED if self._waiting else EVERY)
+            cost = self._spent() - began
+            await asyncio.sleep(WATCHED if self._waiting else min(max(EVERY, SPARING * cost), RAREST))
 
     async def sample(self) -> None:
         """One look at all counters; what is older than a minute is forgotten, but for one."""
         self._files.refresh()
         at = self._clock.elapsed()
-        last = self._samples[-1].sums if self._samples else {}
-        sums: dict[str, tuple[int, int]] = {}
-        async for name, start in sliced(self._blocks()):
-            if (found := self._sides(start)) is not None:
-                before = last.get(name)
-                sums[name] = before if before == found and before is not None else found
-        self._samples.append(_Sample(at, sums))
+        lanes = self._files.lanes(self._blocks())
+        found = _Sample(at, tuple([column async for column in self._files.columns(lanes, _ANSWERED)]))
+        if lanes is not self._lanes:
+            self._samples = await self._in_other_lanes(lanes, found)
+            self._lanes = lanes
+        self._samples.append(found)
         while len(self._samples) > 2 and self._samples[1].at <= at - MINUTE:
             self._samples.popleft()
+        self._rates = None
         self._mark(at)
         self._taken.set()
         self._taken = asyncio.Event()
+
+    async def _in_other_lanes(self, lanes: Lanes, now: _Sample) -> deque[_Sample]:
+        """What was seen of routes that are still there."""
+        where, found = lanes.moved_from(self._lanes), deque[_Sample]()
+        for sample in tuple(self._samples):
+            pairs = zip(sample.sums, now.sums, strict=True)
+            found.append(_Sample(sample.at, tuple(relaid(lanes, self._lanes, where, *pair) for pair in pairs)))
+            await asyncio.sleep(0)
+        return found
 
     async def until_sampled(self) -> None:
         """Waits for the next sample."""
@@ -200,9 +278,10 @@ class RecentTraffic:
 
     def _mark(self, at: float) -> None:
         """The highest rate of legacy is remembered; of a moment's rush ten seconds are the measure."""
-        if len(self._samples) < 2:
+        if (first := self._reference()) is None:
             return
-        rate = sum(each.legacy for each in self.rates().values())
+        last = self._samples[-1]
+        rate = sum(self._lanes.values(self._risen(first, last, Side.LEGACY))) / (last.at - first.at)
         if not self._marks or at - self._marks[-1][0] >= MARK:
             self._marks.append((at, rate))
         elif rate > self._marks[-1][1]:
@@ -227,8 +306,14 @@ class RecentTraffic:
         return self._clock
 
     def sums(self) -> Mapping[str, tuple[int, int]] | None:
-        """Requests answered ever by (legacy, new), by route name, as the last sample has them; None: there is none."""
-        return self._samples[-1].sums if self._samples else None
+        """Requests answered ever by (legacy, new), by route name, as the last sample has them; None: there is none.
+
+        Routes that never had any are missing.
+        """
+        if not self._samples:
+            return None
+        legacy, new = map(self._lanes.values, self._samples[-1].sums)
+        return self._by_name(legacy, new)
 
     def now(self, start: int, side: int, of: Collection[int]) -> Now:
         """What a route's block says about one side at this moment; gauges of these workers only."""
@@ -248,19 +333,13 @@ class RecentTraffic:
         """Connections that these workers have open to an endpoint, idle ones included."""
         return sum(self._files.block(start + EndpointBlock.OPEN, 1, of) or ())
 
-    def _sides(self, start: int) -> tuple[int, int] | None:
-        """Every exchange has a duration, and of those there are a few slots instead of hundreds."""
-        half = RouteBlock.SIDE
-        slots = self._files.block(start + RouteBlock.SIDES, 2 * half)
-        first, last = RouteBlock.DURATIONS + 1 - RouteBlock.SIDES, RouteBlock.TUNNELS - RouteBlock.SIDES
-        return None if slots is None else (sum(slots[first:last]), sum(slots[half + first : half + last]))
-
     def recent(self) -> dict[str, int]:
-        """Requests answered within the last minute, by route name."""
+        """Requests answered within the last minute, by route name; routes without any are missing."""
         if not self._samples:
             return {}
-        first, last = self._samples[0].sums, self._samples[-1].sums
-        return {name: sum(after) - sum(first.get(name, (0, 0))) for name, after in last.items()}
+        first, last = self._samples[0], self._samples[-1]
+        found = self._lanes.values(sum(self._risen(first, last, side) for side in Side))
+        return dict(zip(compress(self._lanes.names, found), filter(None, found), strict=True))
 
     def per_second(self) -> dict[str, float]:
         """Requests a second over the last minute, or since there have been samples, by route name."""
@@ -269,22 +348,37 @@ class RecentTraffic:
         seconds = self._samples[-1].at - self._samples[0].at
         return {name: requests / seconds for name, requests in self.recent().items()} if seconds > 0 else {}
 
-    def rates(self) -> dict[str, Rate]:
+    def rates(self) -> Mapping[str, Rate]:
         """Requests a second over the last seconds, by route name; routes without any are missing."""
-        if not self._samples:
+        if self._rates is None:
+            self._rates = self._rates_now()
+        return self._rates
+
+    def _rates_now(self) -> Mapping[str, Rate]:
+        if (first := self._reference()) is None:
             return {}
         last = self._samples[-1]
-        before = [sample for sample in self._samples if sample.at < last.at]
-        if not before:
-            return {}
-        first = next((sample for sample in before if sample.at >= last.at - PRESENT), before[-1])
         seconds = last.at - first.at
-        found: dict[str, Rate] = {}
-        for name, (legacy, new) in last.sums.items():
-            old = first.sums.get(name, (0, 0))
-            if old != (legacy, new):
-                found[name] = Rate((legacy - old[0]) / seconds, (new - old[1]) / seconds)
-        return found
+        risen = (self._risen(first, last, side) for side in Side)
+        pairs = self._by_name(*map(self._lanes.values, risen))
+        return {name: Rate(legacy / seconds, new / seconds) for name, (legacy, new) in pairs.items()}
+
+    def _reference(self) -> _Sample | None:
+        """What the last sample is compared with; None: there is nothing yet."""
+        if not self._samples:
+            return None
+        last = self._samples[-1]
+        before = [sample for sample in self._samples if sample.at < last.at]
+        since = (sample for sample in before if sample.at >= last.at - PRESENT)
+        return next(since, before[-1]) if before else None
+
+    def _risen(self, first: _Sample, last: _Sample, side: Side) -> int:
+        return self._lanes.risen(last.sums[side], first.sums[side])
+
+    def _by_name(self, legacy: Iterable[int], new: Iterable[int]) -> dict[str, tuple[int, int]]:
+        """Those that have any."""
+        pairs = zip(self._lanes.names, zip(legacy, new, strict=True), strict=True)
+        return {name: pair for name, pair in pairs if pair != (0, 0)}
 
 
 GAUGES: Final = frozenset(

@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import uvloop
 from aiohttp import web
@@ -57,6 +57,8 @@ from router.core.model import UNLISTED
 from router.events import EventName, Events
 from router.live import Live, Refusal
 from router.ports import Compiled, StoreError
+
+T = TypeVar("T")
 
 EXIT_REFUSED: Final = 78
 """There is nothing to put in force, and trying again will not help (EX_CONFIG)."""
@@ -110,7 +112,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     adoption = Adoption(options.state, events)
     fleet = WorkerFleet(options.state, options.workers, clock, events, adoption.heard)
     files = CounterFiles(counters)
-    blocks = _RouteBlocks(lambda: live)
+    blocks = _Kept(lambda: live, _blocks)
     traffic = RecentTraffic(files, blocks, clock)
     audit = Audit(options.state, clock.now, lambda why: events.tell(EventName.ACCESS_TROUBLE, why=why))
     held = HeldFile(options.state / "held.json")
@@ -131,7 +133,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     )
     memory = ProgressStore(options.state / "progress.db")
     progress = Progress(live, traffic.sums, clock, events, memory)
-    series = Series(files, blocks, lambda: _groups(live), clock)
+    series = Series(files, blocks, _Kept(lambda: live, _groups), clock)
     journal = SqliteJournal(options.state / "rollouts.db")
     rollouts = rollouts_of(
         live, files, journal, clock, traffic, local_time,
@@ -167,20 +169,26 @@ def _follow(compiled: Compiled, observer: Observer, shadowing: Shadowing) -> Non
     shadowing.follow(compiled.table)
 
 
-class _RouteBlocks:
-    """Of what is in force, what is unlisted included; blocks of routes that are no more are left out."""
+class _Kept(Generic[T]):
+    """Something about every route in force, by its name; made anew only when another file takes force."""
 
-    def __init__(self, live: Callable[[], Live]) -> None:
+    def __init__(self, live: Callable[[], Live], make: Callable[[Live], dict[str, T]]) -> None:
         self._live = live
+        self._make = make
         self._of: Compiled | None = None
-        self._found: dict[str, int] = {}
+        self._found: dict[str, T] = {}
 
-    def __call__(self) -> dict[str, int]:
+    def __call__(self) -> dict[str, T]:
         live = self._live()
         if self._of is not live.in_force:
-            self._of, owned = live.in_force, live.blocks.routes
-            self._found = {UNLISTED: owned[UNLISTED]} | {route.name: owned[route.name] for route in live.table.routes}
+            self._of, self._found = live.in_force, self._make(live)
         return self._found
+
+
+def _blocks(live: Live) -> dict[str, int]:
+    """What is unlisted included; blocks of routes that are no more are left out."""
+    owned = live.blocks.routes
+    return {UNLISTED: owned[UNLISTED]} | {route.name: owned[route.name] for route in live.table.routes}
 
 
 def _groups(live: Live) -> dict[str, str]:

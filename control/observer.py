@@ -49,6 +49,8 @@ EVERY: Final = 0.25
 """Seconds between two looks at the counters and at the time ..."""
 IDLE: Final = 4
 """... or so many times as long as a look takes, where there are thousands of targets."""
+REFRESH: Final = 1.0
+"""Seconds between two looks for files that have grown or come."""
 SLICE: Final = 50
 """Targets looked at in one turn of the event loop: about two milliseconds."""
 GATHER: Final = 5.0
@@ -120,6 +122,7 @@ class Observer:
         self._to_hold: dict[str, None] = {}
         self._hold_wanted = asyncio.Event()
         self._began = clock.elapsed()
+        self._refreshed: float | None = None
         self._held_file = held
         self._held_before = self._remembered()
         self._held_written = self._held_before
@@ -248,7 +251,10 @@ class Observer:
 
     def look(self) -> Iterator[None]:
         """A look at the counters and at the time, with a turn for everybody else now and then."""
-        self._outcomes.refresh()
+        began = self._clock.elapsed()
+        if self._refreshed is None or began - self._refreshed >= REFRESH:
+            self._outcomes.refresh()
+            self._refreshed = began
         for number, key in enumerate(tuple(self._places), 1):
             if number % SLICE == 0:
                 yield

@@ -1,21 +1,35 @@
 """Keeps watch over the migration: where every route stands, since when, and how it came to be so.
 
-`rollout.core.progress` says what a stage is; here it is asked every few seconds, what has changed is remembered, and a
-point of the curve is kept every five minutes.  When the memory fails, the present is still told and nothing else of
-the router notices.
+`rollout.core.progress` says what a stage is; here it is asked whenever something takes force or the time has come for a
+route, what has changed is remembered, and a point of the curve is kept every five minutes.  When the memory fails, the
+present is still told and nothing else of the router notices.
+
+Thousands of routes are gone through in a thread, so that the event loop turns.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from rollout.core.burnup import TOO_YOUNG, Forecast, Mark, NoForecast, forecast
-from rollout.core.progress import Look, Passage, Point, Standing, Tally, Track, by_group, standings, stuck
-from router.core.model import UNLISTED
-from router.core.orders import EffectiveState
+from rollout.core.progress import (
+    Look,
+    Passage,
+    Point,
+    Standing,
+    Tally,
+    Track,
+    by_group,
+    settles,
+    standings,
+    stuck,
+)
+from router.core.model import UNLISTED, Table
+from router.core.orders import EffectiveState, Order
 from router.events import EventName, Events
 from router.live import Live
 from router.ports import Clock, StoreError
@@ -40,6 +54,21 @@ ALL: Final[frozenset[str]] = frozenset()
 
 Sums = Mapping[str, tuple[int, int]]
 """Requests answered ever by (legacy, new), by route name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Followed:
+    """Where every route stood, and how long that stays so."""
+
+    table: Table
+    state: EffectiveState
+    orders: Sequence[Order]
+    routes: tuple[Standing, ...]
+    """Without their traffic."""
+    tracks: Mapping[str, Track]
+    since: float
+    until: float
+    """Unix times between which the same question has the same answer."""
 
 
 class Memory(Protocol):
@@ -81,9 +110,10 @@ class Progress:
         self._look: tuple[EffectiveState, Look] | None = None
         self._stepped: tuple[EffectiveState | None, float] = (None, 0.0)
         """What was in force at the last step, and when that was."""
+        self._followed: _Followed | None = None
         self._point: tuple[float, Sums] | None = None
         """When the last point was made, and the sums at that time."""
-        self._written: dict[str, Track] | None = None
+        self._written: Mapping[str, Track] | None = None
         """The tracks as the memory has them; None: it has not been read yet."""
         self._trouble = ""
         self._forecasts: Mapping[frozenset[str], Forecast | NoForecast] = {}
@@ -111,11 +141,14 @@ class Progress:
 
     def owned(self) -> Mapping[str, frozenset[str]]:
         """The groups of each owner; `""`: those that nobody owns, and what is in no group."""
+        return self._owners(self.look().groups)
+
+    def _owners(self, groups: Iterable[str]) -> Mapping[str, frozenset[str]]:
         owners: dict[str, set[str]] = {}
-        for group in self.look().groups:
+        for group in groups:
             known = self._live.table.groups.get(group)
             owners.setdefault(known.owner if known else "", set()).add(group)
-        return {owner: frozenset(groups) for owner, groups in owners.items()}
+        return {owner: frozenset(found) for owner, found in owners.items()}
 
     def _recent(self) -> tuple[Sums, float]:
         """Requests within the window, and how long that is so far."""
@@ -160,29 +193,41 @@ class Progress:
 
     async def step(self) -> None:
         """One look, and what follows from it.  Raises StoreError; the present is known all the same."""
-        sums = self._sums()
-        if sums is None:
+        if not self._mark():
             return  # what was counted before our time must not seem to be of this hour
         self._stepped = (self._live.state, self._clock.elapsed())
-        self._mark(sums)
-        look = self._follow()
+        now = self._clock.now()
+        if not self._holds(now):
+            await self._follow(now)
         if self._memory is not None:
-            await self._remember(self._memory, look, sums)
+            await self._remember(self._memory, now)
 
-    def _follow(self) -> Look:
-        self._look = None
-        look = self.look()
-        self._tracks = {each.route.name: each.track for each in look.routes}
-        return look
-
-    def _mark(self, sums: Sums) -> None:
+    def _mark(self) -> bool:
+        """Keeps the sums now and then; False: nobody has counted yet."""
         now = self._clock.elapsed()
         if not self._marks or now - self._marks[-1][0] >= POINT:
+            sums = self._sums()
+            if sums is None:
+                return False
             self._marks.append((now, sums))
         while len(self._marks) > 1 and self._marks[1][0] <= now - WINDOW:
             self._marks.popleft()
+        return True
 
-    async def _remember(self, memory: Memory, look: Look, sums: Sums) -> None:
+    def _holds(self, now: float) -> bool:
+        """Would it be the same as at the last look?"""
+        last, live = self._followed, self._live
+        if last is None or last.tracks is not self._tracks or not last.since <= now < last.until:
+            return False
+        return last.table is live.table and last.state is live.state and last.orders is live.orders
+
+    async def _follow(self, now: float) -> _Followed:
+        live = self._live
+        found = await asyncio.to_thread(_follow, live.table, live.state, live.orders, self._tracks, now)
+        self._look, self._followed, self._tracks = None, found, found.tracks
+        return found
+
+    async def _remember(self, memory: Memory, now: float) -> None:
         """What has changed since it was written last, and now and then a point of the curve.
 
         Nothing is written before the memory has been read: every route would seem to be new.
@@ -190,33 +235,51 @@ class Progress:
         if self._written is None:
             self._written = dict(await memory.tracks())
             self._tracks = {**self._tracks, **self._written}
-            look = self._follow()
-        changed = {name: track for name, track in self._tracks.items() if self._written.get(name) != track}
-        gone = [name for name in self._written if name not in self._tracks]
-        if changed or gone:
-            written = dict(self._tracks)
-            await memory.record(changed, gone, look.at)
-            self._written = written
-        if self._point is None or not 0 <= look.at - self._point[0] < POINT:
-            await self._keep(memory, look, sums)
-        if not 0 <= look.at - self._forecast_at < FORECAST:
-            await self._foresee(memory, look.at)
+            await self._follow(now)
+        if self._written is not self._tracks:
+            await self._record(memory, self._written, self._tracks, now)
+        if self._point is None or not 0 <= now - self._point[0] < POINT:
+            await self._keep(memory, now)
+        if not 0 <= now - self._forecast_at < FORECAST:
+            await self._foresee(memory, now)
 
-    async def _keep(self, memory: Memory, look: Look, sums: Sums) -> None:
+    async def _record(
+        self, memory: Memory, before: Mapping[str, Track], after: Mapping[str, Track], now: float
+    ) -> None:
+        changed = {name: track for name, track in after.items() if before.get(name) != track}
+        gone = [name for name in before if name not in after]
+        if changed or gone:
+            await memory.record(changed, gone, now)
+        self._written = after
+
+    async def _keep(self, memory: Memory, now: float) -> None:
         """A point of the curve."""
-        since = {} if self._point is None else _difference(sums, self._point[1])
-        found = [
-            Standing(each.route, each.owner, each.share, each.track, since.get(each.route.name, (0, 0)))
-            for each in look.routes
-        ]
-        await memory.add(Point(look.at, by_group(found, sum(since.get(UNLISTED, (0, 0))))))
-        self._point = (look.at, sums)
+        sums, last = self._sums() or {}, self._followed
+        if last is not None:
+            await memory.add(Point(now, await asyncio.to_thread(_tallied, last.routes, sums, self._point)))
+            self._point = (now, sums)
 
     async def _foresee(self, memory: Memory, now: float) -> None:
         points = await memory.days(now - LOOKED_BACK)
-        wanted = {frozenset({group}) for group in self.look().groups} | set(self.owned().values())
+        groups = {"", *(route.group for route in self._live.table.routes)}
+        wanted = {frozenset({group}) for group in groups} | set(self._owners(groups).values())
         self._forecasts = await asyncio.to_thread(_forecasts, points, wanted, now)
         self._forecast_at = now
+
+
+def _follow(
+    table: Table, state: EffectiveState, orders: Sequence[Order], before: Mapping[str, Track], now: float
+) -> _Followed:
+    found = standings(table, state, orders, before, {}, now)
+    tracks = {each.route.name: each.track for each in found}
+    return _Followed(table, state, orders, found, tracks, now, settles(tracks.values()))
+
+
+def _tallied(routes: Sequence[Standing], sums: Sums, point: tuple[float, Sums] | None) -> Mapping[str, Tally]:
+    """With the requests since a point."""
+    since = {} if point is None else _difference(sums, point[1])
+    found = [replace(each, requests=since.get(each.route.name, (0, 0))) for each in routes]
+    return by_group(found, sum(since.get(UNLISTED, (0, 0))))
 
 
 def _difference(later: Sums, earlier: Sums) -> Sums:

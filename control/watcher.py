@@ -80,9 +80,10 @@ class Watcher:
     async def _look_when_told(self) -> None:
         while True:
             told = await self._told()
-            if told or await asyncio.to_thread(self._may_have_changed):
+            changed, folder = (True, self._folder) if told else await asyncio.to_thread(self._glance)
+            if changed:
                 await self._look()
-            if not told and await asyncio.to_thread(_folder, self._path) != self._folder:
+            if folder != self._folder:
                 self._replaced.set()
 
     async def _told(self) -> bool:
@@ -105,8 +106,11 @@ class Watcher:
         elif sight != self._known:
             self._signature = None
 
-    def _may_have_changed(self) -> bool:
+    def _glance(self) -> tuple[bool, Signature]:
         """Runs in a thread: a file system that hangs must hang nobody else."""
+        return self._may_have_changed(), _folder(self._path)
+
+    def _may_have_changed(self) -> bool:
         now = _signature(self._path)
         return now != self._signature or (len(now) > 0 and time.time_ns() - now[0] < COARSE_NS)
 

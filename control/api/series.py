@@ -42,7 +42,7 @@ async def rates(request: web.Request) -> web.Response:
                 round(sum(rate.new for rate in now.values()), 2),
             ],
             "routes": {name: [round(rate.legacy, 2), round(rate.new, 2)] for name, rate in now.items()},
-            "latest": {} if found.series is None else found.series.latest(),
+            "latest": {} if found.series is None else await found.series.latest(),
         }
     )
 

@@ -23,6 +23,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
@@ -141,6 +142,11 @@ def stage_of(route: Route, share: int, wish: int, still: float, *, frozen: bool)
         return Stage.SHADOWING if route.shadow is not None and route.shadow.percent else Stage.LEGACY
     held = share < wish or frozen or still >= SETTLED
     return Stage.HOLDING if held else Stage.RAMPING
+
+
+def settles(tracks: Iterable[Track]) -> float:
+    """When time alone will bring a route into another stage; infinity: never."""
+    return min((track.moved + SETTLED for track in tracks if track.stage is Stage.RAMPING), default=inf)
 
 
 # -- sums --------------------------------------------------------------------------------------------------------------

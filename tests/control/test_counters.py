@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from control.counters import EVERY, MARK, MARKS, PRESENT, WATCHED, CounterFiles, Now, Rate
-from router.core.model import UNLISTED
+from control.counters import (
+    EVERY,
+    MARK,
+    MARKS,
+    MINUTE,
+    PRESENT,
+    RAREST,
+    SPARING,
+    WATCHED,
+    CounterFiles,
+    Now,
+    Rate,
+    RecentTraffic,
+)
+from router.core.model import UNLISTED, Side
 from router.planes.embedded.counters import Counters
-from router.telemetry import WORKER_SLOTS, RouteBlock, WorkerSlot
-from tests.control.stage import Stage
+from router.telemetry import DURATION_BOUNDS, WORKER_SLOTS, RouteBlock, WorkerSlot
+from tests.control.stage import Stage, StageClock
 
 
 @pytest.fixture
@@ -199,3 +216,137 @@ async def test_requests_a_second_are_told_of_the_time_that_was_looked_at(stage: 
     worker.count("product", times=60)
     await stage.traffic.sample()
     assert {"product": 5.0} == stage.traffic.per_second()
+
+
+async def test_samples_become_rarer_where_they_cost_much(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that thousands of routes of many workers take a tenth of a percent of a processor; within bounds."""
+    pauses: list[float] = []
+    now = 0.0
+    costs = iter((0.0, 0.001, 0.003, 0.5))
+
+    def spent() -> float:
+        nonlocal now
+        if spending:
+            now += next(costs)
+        spending.append(True)
+        return now
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        spending.clear()
+        if len(pauses) == 4:
+            raise asyncio.CancelledError
+
+    spending: list[bool] = []
+    monkeypatch.setattr("control.counters.asyncio.sleep", sleep)
+    traffic = RecentTraffic(stage.files, stage.route_blocks, stage.clock, spent)
+    with pytest.raises(asyncio.CancelledError):
+        await traffic.run()
+    assert [EVERY, EVERY, SPARING * 0.003, RAREST] == pytest.approx(pauses)
+
+
+async def test_a_route_that_comes_back_begins_where_it_is(stage: Stage) -> None:
+    """What it had counted long ago is of no present; one that is new counts from its first request."""
+    worker = stage.worker()
+    blocks = dict(stage.route_blocks())
+    present = {name: start for name, start in blocks.items() if name != "product" and start != max(blocks.values())}
+    newest = max(blocks, key=lambda name: blocks[name])
+    traffic = RecentTraffic(stage.files, lambda: present, stage.clock)
+    worker.count("product", times=1000)
+    await traffic.sample()
+    stage.clock.time += 2
+    present = blocks
+    worker.count(newest, times=8)
+    await traffic.sample()
+    assert {newest: 8} == traffic.recent()
+    stage.clock.time += 2
+    worker.count("product", times=6)
+    await traffic.sample()
+    assert {"product": 6, newest: 8} == traffic.recent()
+
+
+Looks = list[tuple[float, dict[str, tuple[int, int]]]]
+PLACES = {name: WORKER_SLOTS + RouteBlock.SIZE * at for name, at in {"a": 0, "b": 1, "c": 3, "d": 30}.items()}
+PLACES["e"] = PLACES["d"] + RouteBlock.SIZE + 16
+
+a_look = st.tuples(
+    st.floats(0.5, 20),
+    st.sets(st.sampled_from(sorted(PLACES))),
+    st.lists(
+        st.tuples(
+            st.integers(0, 1),
+            st.sampled_from(sorted(PLACES)),
+            st.sampled_from(list(Side)),
+            st.integers(0, len(DURATION_BOUNDS)),
+            st.integers(1, 400),
+        )
+    ),
+)
+
+
+def walked(files: CounterFiles, blocks: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """The requests of each route by side, from its block alone."""
+    found = {}
+    for name, start in blocks.items():
+        slots = files.block(start, RouteBlock.SIZE) or [0] * RouteBlock.SIZE
+        first = [RouteBlock.DURATIONS + 1 + side * RouteBlock.SIDE for side in Side]
+        legacy, new = (sum(slots[at : at + len(DURATION_BOUNDS) + 1]) for at in first)
+        found[name] = (legacy, new)
+    return found
+
+
+def taken_over(looks: Looks, before: set[str], now: dict[str, tuple[int, int]]) -> Looks:
+    """Earlier looks as they are remembered when other routes are there."""
+    end = max((PLACES[name] for name in before), default=-1)
+    begins = {name: (0, 0) if PLACES[name] > end else sums for name, sums in now.items()}
+    return [(at, {name: sums.get(name, begins[name]) for name in now}) for at, sums in looks]
+
+
+def rises(looks: Looks, since: float) -> dict[str, tuple[float, tuple[int, int]]]:
+    """From the first look that is not older, or the last one but one: seconds, and requests by side; if any."""
+    at, last = looks[-1]
+    before = [look for look in looks if look[0] < at]
+    first = next((look for look in before if look[0] >= since), before[-1])
+    found = {name: (last[name][0] - first[1][name][0], last[name][1] - first[1][name][1]) for name in last}
+    return {name: (at - first[0], pair) for name, pair in found.items() if pair != (0, 0)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(a_look, min_size=2, max_size=8))
+def test_what_is_read_in_columns_is_what_a_walk_over_the_blocks_finds(
+    script: list[tuple[float, set[str], list[tuple[int, str, Side, int, int]]]],
+) -> None:
+    """Sums, rates, and what a minute brought, of two workers, with routes that come and go."""
+    with TemporaryDirectory() as folder:
+        asyncio.run(compared(Path(folder), script))
+
+
+async def compared(folder: Path, script: list[tuple[float, set[str], list[tuple[int, str, Side, int, int]]]]) -> None:
+    workers = [Counters(folder / f"worker-{number}.slots") for number in (0, 1)]
+    for number, worker in enumerate(workers):
+        worker.grow(max(PLACES.values()) + RouteBlock.SIZE * (number or -20))
+    files, clock, present, looks = CounterFiles(folder), StageClock(), dict[str, int](), Looks()
+    traffic = RecentTraffic(files, lambda: present, clock)
+    for seconds, names, counts in script:
+        for number, name, side, bucket, times in counts:
+            start = PLACES[name] + RouteBlock.DURATIONS + side * RouteBlock.SIDE
+            if start + RouteBlock.SIZE < len(workers[number].slots):
+                workers[number].slots[start] += times
+                workers[number].slots[start + 1 + bucket] += times
+        clock.time += seconds
+        before, present = set(present), {name: PLACES[name] for name in names}
+        await traffic.sample()
+        now = walked(files, present)
+        looks = [*taken_over(looks, before, now), (clock.time, now)]
+        while len(looks) > 2 and looks[1][0] <= clock.time - MINUTE:
+            looks.pop(0)
+        assert {name: sums for name, sums in now.items() if any(sums)} == traffic.sums()
+        if len(looks) > 1:
+            rates = {
+                name: Rate(*(n / took for n in pair))
+                for name, (took, pair) in rises(looks, clock.time - PRESENT).items()
+            }
+            assert rates == traffic.rates()
+            first = rises([looks[0], looks[-1]], 0)
+            assert {name: sum(pair) for name, (_, pair) in first.items()} == traffic.recent()
+    files.close()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from control import progress as progress_module
 from control.progress import EVERY, POINT, WINDOW, Progress
 from control.stores.progress import ProgressStore
 from rollout.core.burnup import TOO_YOUNG, WEEK, Forecast
-from rollout.core.progress import DAY, STAGES, STANDS, Passage, Point, Stage, Tally, Track, Why
-from router.core.orders import Reach, Scope
+from rollout.core.progress import DAY, SETTLED, STAGES, STANDS, Passage, Point, Stage, Tally, Track, Why
+from router.core.orders import Kind, Reach, Scope
 from router.events import EventName
 from router.ports import StoreError
 from tests.control.stage import Stage as Rig
@@ -222,3 +228,79 @@ async def test_the_real_store_serves_it(rig: Rig, tmp_path: Path) -> None:
     assert [3] == [tally.total for _, tally in await watch.history(0)]
     assert 3 == len(await watch.passages(10))
     await store.close()
+
+
+async def test_what_stays_as_it_is_is_not_looked_at_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until something takes force, or time brings a route into another stage."""
+    looks: list[float] = []
+    real = progress_module._follow
+
+    def follow(*arguments: Any) -> Any:
+        looks.append(arguments[-1])
+        return real(*arguments)
+
+    monkeypatch.setattr(progress_module, "_follow", follow)
+    watch = watching(rig, None)
+    for _ in range(3):
+        await watch.step()
+        rig.clock.time += EVERY
+    assert 1 == len(looks)
+    await rig.live.rollback(Scope(Reach.GROUP, "catalog"), reason="fire", actor="kim")
+    await watch.step()
+    assert 2 == len(looks)
+    rig.clock.time -= DAY
+    await watch.step()
+    assert 3 == len(looks)
+
+
+CHANGES = st.one_of(
+    st.sampled_from(("rollback", "freeze", "weight", "file", "resume")),
+    st.sampled_from((1.0, EVERY, POINT, DAY, SETTLED - EVERY, SETTLED, STANDS, -60.0)),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(CHANGES, max_size=8))
+def test_whoever_looks_only_when_it_is_due_sees_what_everybody_would(script: list[str | float]) -> None:
+    """The same stages since the same times, and the same in the memory, as with a look at every step."""
+    with TemporaryDirectory() as folder:
+        asyncio.run(compared(Path(folder), script))
+
+
+async def compared(folder: Path, script: list[str | float]) -> None:
+    rig = Rig(folder)
+    await rig.start()
+    await rig.traffic.sample()
+    sparing, eager = Memory(), Memory()
+    watch, always = watching(rig, sparing), watching(rig, eager)
+    for number, change in enumerate((0.0, *script)):
+        if isinstance(change, float):
+            rig.clock.time += change
+        else:
+            await change_of(rig, change, number)
+        always._followed = None
+        await watch.step()
+        await always.step()
+        assert [each.track for each in always.look().routes] == [each.track for each in watch.look().routes]
+        assert (eager.known, [each.groups for each in eager.points]) == (
+            sparing.known,
+            [each.groups for each in sparing.points],
+        )
+
+
+async def change_of(rig: Rig, change: str, number: int) -> None:
+    """Some are refused, as they would be in life: they change nothing."""
+    live = rig.live
+    match change:
+        case "rollback":
+            await live.rollback(Scope(Reach.GROUP, "catalog"), reason="fire", actor="kim")
+        case "freeze":
+            await live.give(Kind.FREEZE, Scope(Reach.ROUTE, "product"), reason="sale", actor="kim")
+        case "weight":
+            await live.weight(Scope(Reach.ROUTE, "product"), 40_000 * number, reason="on", actor="kim")
+        case "file":
+            text = live.text.decode().replace("weight: 5,", f"weight: {6 + number},")
+            await live.load(text.encode(), actor="kim")
+        case _:
+            for order in live.orders:
+                await live.resume(order.id, reason="out", actor="kim")
