@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any, Final
 
 from control.terminal import Style, ago, more, paragraph, percent, plain, span, table
@@ -11,6 +12,8 @@ from control.terminal import Style, ago, more, paragraph, percent, plain, span, 
 Json = Mapping[str, Any]
 
 _SHOWN: Final = 40
+_SHADOW: Final = "shadow"
+_STANDING: Final = ("raising", "judging")
 _EXPLANATION: Final = (
     "requests: of the new side, until the step is proven should it fail as often as legacy does.",
     "At the shadow step: copies that are compared, should none differ.",
@@ -69,6 +72,8 @@ def one(found: Json, style: Style, now: float) -> Iterator[str]:
         if run["verdict"] is not None:
             yield ""
             yield from paragraph(f"judged: {run['verdict']['sentence']}", style, "  ", "    ")
+        if run["steps"][run["step"] - 1]["name"] == _SHADOW and run["phase"] in _STANDING:
+            yield f"  what was copied, and where answers differ: strangler shadow report {quote(plain(run['route']))}"
 
 
 def forecast(found: Json, style: Style, *, explain: bool) -> Iterator[str]:

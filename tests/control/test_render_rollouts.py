@@ -55,6 +55,17 @@ def test_one_is_shown_with_its_steps_and_its_verdict() -> None:
     assert "judged: HOLD route p; errors" in text
 
 
+def test_a_shadow_step_names_the_command_that_says_where_answers_differ() -> None:
+    """As it can be typed; other steps, and what is over, have nothing to look at there."""
+    steps = [{"name": "shadow", "share": 0.0, "gate": "automatic", "min_time": 600.0}, *STEPS]
+
+    def text(**more: Any) -> str:
+        return said(render.one({"armed": True, "rollouts": [run(route="GET /a", steps=steps, **more)]}, Style(), NOW))
+
+    assert text().endswith("strangler shadow report 'GET /a'")
+    assert "shadow report" not in text(step=2) + text(phase="aborted")
+
+
 def test_nothing_of_somebodys_text_reaches_the_terminal_as_a_command() -> None:
     """Reasons come from people and programs."""
     found = {"armed": True, "rollouts": [run(paused="\x1b[2J", text="\x1b[2J", actor="\x1b[2J", route="\x1b[2J")]}
