@@ -46,8 +46,6 @@ class Side:
     def __init__(self, name: str) -> None:
         self.name = name
         self.port = 0
-        self.users = 0
-        """Requests of users that it has answered."""
         self.copies = 0
         """Copies that have arrived."""
         self.differing = 0
@@ -78,8 +76,7 @@ def serving(side: Side) -> Iterator[None]:
         wbufsize = -1  # the head and the body of an answer leave together
 
         def do_GET(self) -> None:
-            copied = "X-Strangler-Shadow" in self.headers
-            side.users, side.copies = side.users + (not copied), side.copies + copied
+            side.copies += "X-Strangler-Shadow" in self.headers
             side.well.wait(60)
             if side.gone:
                 self.close_connection = True
