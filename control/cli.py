@@ -333,9 +333,11 @@ def _add_rollouts(commands: Commands) -> None:
     replay.add_argument("route", nargs="?", metavar="ROUTE", help="its name (default: all)")
     replay.add_argument("--r0", type=values.ratio, metavar="1.2", help="so many times the failures of legacy")
     replay.add_argument("--p0", type=values.percent, metavar="PERCENT", help="so many failures in any case")
-    aa = _command(what, "aa", "legacy against legacy: would identical sides be told apart on this traffic?")
+    aa = _command(what, "aa", "legacy against legacy: would identical sides be told apart with these clients?")
     aa.add_argument("route", metavar="ROUTE", help="its name")
-    aa.add_argument("--share", type=values.percent, metavar="PERCENT", default=1.0, help="(default: 1)")
+    aa.add_argument("--share", type=values.percent, metavar="PERCENT", help="of the new side (default: 1, 5, 25, 50)")
+    aa.add_argument("--for", dest="span", type=values.duration, metavar="60s", help="listen for so long (default: 60s)")
+    aa.add_argument("--recorded", action="store_true", help="what its rollouts have recorded, instead of its traffic")
     _command(what, "drill", "the judgement has to find a fault that is made up")
 
 

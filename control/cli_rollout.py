@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from control import render_rollouts as render
 from control.cli_client import Admin
 from control.cli_output import show, style
+from control.cli_selftest import self_test
 from control.cli_values import DONE, FAILED
 
 Json = dict[str, Any]
@@ -63,6 +64,8 @@ def _replay(args: argparse.Namespace, admin: Admin) -> int:
 
 
 def _self_test(args: argparse.Namespace, admin: Admin) -> int:
+    if not args.recorded:
+        return self_test(args, admin)
     found = admin.get(f"/api/v1/rollouts/aa{_query(route=args.route, share=args.share)}")
     show(args, found, render.self_test(found, style()))
     return DONE

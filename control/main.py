@@ -137,7 +137,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     journal = SqliteJournal(options.state / "rollouts.db")
     rollouts = rollouts_of(
         live, files, journal, clock, traffic, local_time,
-        compared=shadowing.evidence, failures=fleet.failures, watch=fleet.watch,
+        compared=shadowing.evidence, failures=fleet.failures, watch=fleet.watch, tape=fleet.tape,
     )  # fmt: skip
     metrics = Metrics(
         live,

@@ -18,6 +18,8 @@ from control.api.schemas import (
     many,
     maybe,
 )
+from control.rollouts.aa import Phase as Testing
+from rollout.core.aa import Standing as SelfTested
 from rollout.core.run import Phase
 from rollout.core.verdict import Standing
 
@@ -74,5 +76,50 @@ _CALENDAR: Final = answer(
 PLAN: Final = answer({"revision": ORDINAL}, forecast=_FORECAST, calendar=_CALENDAR)
 REPLAY: Final = answer({"verdicts": many(OBJECT)})
 SELF_TEST: Final = answer({"route": TEXT, "repeats": COUNT, "rollbacks": COUNT, "holds": COUNT, "requests": COUNT})
+_SCORE: Final = answer(
+    {
+        "share": PERCENT,
+        "rollouts": COUNT,
+        "rollbacks": COUNT,
+        "errors": COUNT,
+        "latency": COUNT,
+        "expected": NUMBER,
+        "breakers": COUNT,
+        "holds": COUNT,
+        "sides": COUNT,
+        "unruled": COUNT,
+    }
+)
+LIVE: Final = answer(
+    {
+        "test": maybe(
+            answer(
+                {
+                    "number": ORDINAL,
+                    "route": TEXT,
+                    "actor": TEXT,
+                    "began": NUMBER,
+                    "phase": {"enum": [phase.value for phase in Testing]},
+                    "seconds": NUMBER,
+                    "heard": NUMBER,
+                    "left": NUMBER,
+                    "answers": COUNT,
+                    "missed": COUNT,
+                    "silent": COUNT,
+                    "full": TRUTH,
+                    "clients": COUNT,
+                    "failures": COUNT,
+                    "errors": COUNT,
+                    "limits": many(maybe(NUMBER)),
+                    "slow": many(COUNT),
+                    "rollouts": COUNT,
+                    "shares": many(_SCORE),
+                    "standing": maybe({"enum": [standing.value for standing in SelfTested]}),
+                    "text": TEXT,
+                }
+            )
+        )
+    }
+)
 DRILL: Final = answer({"fired": TRUTH, "failed": COUNT, "why": TEXT})
 LOG: Final = answer({"lines": many(answer({"number": COUNT, "at": NUMBER, "kind": TEXT, "body": OBJECT}))})

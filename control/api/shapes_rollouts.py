@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from control.api import body
-from control.api.schemas import PERCENT
-from control.api.shapes import REASON, ROUTES_SCOPE, Choice, Field, Shape
+from control.api.schemas import PERCENT, line
+from control.api.shapes import FOR, REASON, ROUTES_SCOPE, Choice, Field, Shape
 from rollout.core.run import Ask
 
 START: Final = "start"
@@ -30,3 +30,14 @@ DO: Final = Choice(
     by="do",
 )
 NOTHING: Final = Shape(())
+
+_ROUTE: Final = Field("route", line(body.MAX_NAME), body.text)
+_SHARE: Final = Field("share", PERCENT | {"description": "of the pretended new side (1, 5, 25 and 50)"}, body.share)
+STOP: Final = "stop"
+LIVE: Final = Choice(
+    {
+        START: Shape((Field("do", {"const": START}, body.text), _ROUTE, _SHARE.optional(), FOR)),
+        STOP: Shape((Field("do", {"const": STOP}, body.text),)),
+    },
+    by="do",
+)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from control.counters import CounterFiles, RecentTraffic
+from control.rollouts.aa import Collect, SelfTests, no_tape
 from control.rollouts.failures import Ask as AskWorkers
 from control.rollouts.failures import nobody
 from control.rollouts.platform import LivePlatform
@@ -63,6 +64,7 @@ def rollouts_of(
     compared: Compared = lambda _route, _since: Shadowed(),
     failures: AskWorkers = nobody,
     watch: Callable[[Mapping[str, Watched]], None] = lambda _watched: None,
+    tape: Collect = no_tape,
 ) -> Rollouts:
     """Everything joined together; `local` tells weekday and minute of a time in a time zone."""
 
@@ -73,7 +75,8 @@ def rollouts_of(
     platform = LivePlatform(live, local, clock.now)
     source = CounterSource(files, lambda: live.blocks.routes, compared_in_step, failures, watch)
     controller = Controller(platform=platform, source=source, journal=journal, clock=clock, tell=live.events.tell)
-    return Rollouts(live, controller, platform, journal, source, recent)
+    tests = SelfTests(source, controller.settings, clock, tape)
+    return Rollouts(live, controller, platform, journal, source, recent, tests=tests)
 
 
 class Rollouts:
@@ -87,7 +90,10 @@ class Rollouts:
         journal: Journal,
         source: Source,
         recent: RecentTraffic,
+        *,
+        tests: SelfTests,
     ) -> None:
+        self.tests = tests
         self.source = source
         self.recent = recent
         self.live = live
@@ -126,11 +132,12 @@ class Rollouts:
             self.live.events.tell(Told.UNAVAILABLE, why=self.trouble)
 
     async def run(self) -> None:
-        """The loop of rollouts, and the drills.  Until it is cancelled."""
+        """The loop of rollouts, the drills and the self-tests.  Until it is cancelled."""
         if not self.trouble:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.controller.run(), name="rollouts")
                 group.create_task(self.keep_drilling(), name="drills")
+                group.create_task(self.tests.run(), name="self-tests")
 
     # -- before: what would it take? ----------------------------------------------------------------
 
@@ -193,10 +200,14 @@ class Rollouts:
             number = lines[-1].number
         return found
 
+    def tolerance(self, route: Route) -> Tolerance:
+        """What its plan takes for harmless."""
+        plan = plan_named(self.live.table.plans, route.rollout) or CAREFUL
+        return Tolerance(ratio=plan.ratio, floor=plan.floor / PPM)
+
     async def self_test(self, route: Route, share: int) -> SelfTest:
         """Legacy against legacy, from the evidence of the route's rollouts.  Raises JournalError and BadRecord."""
-        plan = plan_named(self.live.table.plans, route.rollout) or CAREFUL
-        tolerance = Tolerance(ratio=plan.ratio, floor=plan.floor / PPM)
+        tolerance = self.tolerance(route)
         legacy: deque[tuple[float, Counts]] = deque(maxlen=MOST_KNOWN)
         number = 0
         while lines := await self.journal.lines(kind=BATCH, after=number, limit=PAGE):

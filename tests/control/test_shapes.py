@@ -49,8 +49,10 @@ VALUES: dict[str, list[Any]] = {
     "since": ["60m", "999s", "168h", "169h", "always", None],
     "kind": [*(kind.value for kind in Kind), "x"],
     "place": ["http://10.0.0.7:80", ""],
-    "do": ["start", "pause", "promote", "dance"],
+    "do": ["start", "pause", "promote", "stop", "dance"],
     "at": [25, 101, None],
+    "route": ["a", "", "x" * 300, 7],
+    "share": [5, 0.01, 101, "5", None],
     "without_evidence": [True, False, "yes"],
     "nonsense": [1],
 }

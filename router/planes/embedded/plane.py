@@ -130,7 +130,7 @@ class Plane:
         known, now = self.census.tape, self.wheel.now
         if route is not None and known is not None and known.route == route:
             return known.take(now)
-        self.census.tape = None if route is None else Tape(route, now)
+        self.census.tape = None if route is None else Tape(route, now, self.override_key)
         if self.ready:
             self.census.take(self.snapshot)
         return {"found": [], "dropped": 0, "more": False}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import time
 from typing import Any, Final, final
 
-from router.core.clients import client_key
+from router.core.clients import client_number
 
 MOST: Final = 4096
 """Answers that wait to be collected."""
@@ -23,8 +23,10 @@ PATIENCE: Final = 10.0
 class Tape:
     """The list of one route.  `now` is any clock that never runs backwards."""
 
-    def __init__(self, route: str, now: float) -> None:
+    def __init__(self, route: str, now: float, key: bytes = b"") -> None:
+        """`key`: what makes numbers of clients (`router.planes.embedded.failures`)."""
         self.route = route
+        self._key = key[:64]
         self._collected = now
         self._found: list[list[Any]] = []
         self._dropped = 0
@@ -36,7 +38,7 @@ class Tape:
         if len(self._found) >= MOST:
             self._dropped += 1
         else:
-            self._found.append([round(time(), 3), client_key("", client), int(failed), bucket])
+            self._found.append([round(time(), 3), client_number(client, self._key), int(failed), bucket])
         return True
 
     def take(self, now: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from router.core.census import Watched
-from router.core.clients import client_key
+from router.core.clients import client_number
 from router.core.model import PPM, Fallback, Source, SubjectSource
 from router.planes.embedded.tape import AT_ONCE, MOST, PATIENCE, Tape
 from router.telemetry import RouteBlock
@@ -37,7 +37,7 @@ def told(stage: Stage, name: str = "api") -> list[tuple[int, int]]:
     return [(client, failed) for _, client, failed, _ in stage.plane.tape(name)["found"]]
 
 
-KIM_WELL, KIM_ILL = (client_key("", b"kim"), 0), (client_key("", b"kim"), 1)
+KIM_WELL, KIM_ILL = (client_number(b"kim", b""), 0), (client_number(b"kim", b""), 1)
 
 
 def test_what_legacy_answers_is_on_the_tape_from_the_first_question_on(make_stage: MakeStage) -> None:
@@ -165,7 +165,7 @@ def test_a_full_tape_drops_the_newest_and_counts_them() -> None:
     assert [(AT_ONCE, 7, True), (AT_ONCE, 0, True), (MOST - 2 * AT_ONCE, 0, False)] == [
         (len(piece["found"]), piece["dropped"], piece["more"]) for piece in pieces
     ]
-    assert client_key("", b"0") == pieces[0]["found"][0][1]
+    assert client_number(b"0", b"") == pieces[0]["found"][0][1]
 
 
 @pytest.mark.parametrize("service", ["old", "new"])
