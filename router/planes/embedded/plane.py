@@ -89,13 +89,13 @@ class Plane:
     def adopt(self, snapshot: Snapshot) -> None:
         """Route by this snapshot from the next request on."""
         changed = not self.ready or snapshot.structure != self.snapshot.structure
-        anew = not self.ready or snapshot.by_name is not self.snapshot.by_name  # also where nothing has changed
+        anew = not self.ready or snapshot.by_name is not self.snapshot.by_name  # also where it says the same
         if changed:  # what is remembered of lines holds for these subjects and limits
             self.memory = Memory(snapshot.subject_names)
             self.unlisted.clear()
             self._take_over_gauges(snapshot)
-            if self.ready:
-                self._keep_breakers(snapshot)
+        if anew and self.ready:
+            self._keep_breakers(snapshot)
         snapshot.observe(self.observed)
         self.snapshot = snapshot
         self.ready = True

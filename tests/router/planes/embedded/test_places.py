@@ -297,6 +297,14 @@ def test_a_client_that_leaves_in_the_middle_of_a_trial_says_nothing(sick: Stage)
     assert (0, 1, 0) == asked(sick)
 
 
+def test_a_breaker_outlives_a_snapshot_that_is_sent_again(sick: Stage) -> None:
+    """As a control does that cannot know what its predecessor has sent: another whole one, and it says the same."""
+    sick.adopt(table(route(breaker=Breaker()), route("other", "/other", breaker=Breaker())))
+    sick.ask()
+    assert (1, 0, 0) == asked(sick)
+    assert 1 == entry_gauge(sick)
+
+
 def test_a_breaker_outlives_reloads_until_the_route_has_none(sick: Stage) -> None:
     """A reload is no cure; a file that says `breaker: off` is."""
     sick.adopt(table(route(breaker=Breaker(minimum=5))))
