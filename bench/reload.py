@@ -52,6 +52,7 @@ def reloads(peer: Peer, seconds: float, workers: int, root: Path) -> list[tuple[
         plan = new_plan(peer, root, upstreams, routes, workers)
         proxy = stack.enter_context(started(peer, plan))
         wanted = Load(load.write(requests(routes, 60_000), root / "reload.requests"), 64)
+        until(Admin(plan.admin).settled, "all workers have the first revision")  # connections wait for those that start
         calm = load.run(wanted, plan.port, seconds)
         with load.background(wanted, plan.port, seconds + PATIENCE) as traffic:
             writes, seen = _rewrite(proxy, seconds)
@@ -62,7 +63,6 @@ def reloads(peer: Peer, seconds: float, workers: int, root: Path) -> list[tuple[
 def _rewrite(proxy: Running, seconds: float) -> tuple[list[Write], list[Write]]:
     """Writes, and what was seen confirmed when, until the last one is."""
     admin = Admin(proxy.plan.admin)
-    until(admin.settled, "all workers have the first revision")
     writes: list[Write] = []
     seen: list[Write] = []
     last = max(1, int(seconds / _EVERY))

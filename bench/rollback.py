@@ -80,6 +80,7 @@ def rollbacks(peer: Peer, trials: int, workers: int, root: Path) -> list[tuple[s
         stack.enter_context(_grouped(peer, plan))
         admin, log = Admin(plan.admin), Starts(upstreams)
         wanted = Load(load.write(mix, root / "rollback.requests"), 16)
+        until(admin.settled, "all workers have the first revision")  # connections wait for those that start
         traffic = stack.enter_context(load.background(wanted, plan.port, trials * len(scopes) * PATIENCE))
         for _ in range(trials):
             for scope in scopes:
