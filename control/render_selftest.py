@@ -67,9 +67,10 @@ def _gaps(found: Json, style: Style) -> Iterator[str]:
     """What is not on the tape."""
     if found["full"]:
         yield "the tape was full before its time was over; that is enough"
-    if found["missed"] or found["silent"]:
-        late = f"; workers were silent {found['silent']:,} times" if found["silent"] else ""
-        yield style.bad(f"{found['missed']:,} answers more came faster than they could be taped{late}")
+    if found["missed"]:
+        yield style.bad(f"{found['missed']:,} answers more came faster than they could be taped")
+    if found["silent"]:
+        yield style.bad(f"a worker was asked {found['silent']:,} times in vain, and what it had may be missing")
 
 
 def _row(each: Json) -> tuple[str, ...]:

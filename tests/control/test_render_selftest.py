@@ -47,7 +47,8 @@ def test_what_is_not_on_the_tape_is_said() -> None:
     """It was full, answers were dropped, a worker was silent; limits that are not known are not shown."""
     text = said(full=True, missed=1200, silent=2, limits=[], slow=[])
     assert "the tape was full" in text
-    assert "1,200 answers more came faster than they could be taped; workers were silent 2 times" in text
+    assert "1,200 answers more came faster than they could be taped" in text
+    assert "a worker was asked 2 times in vain" in text
     assert "slow answers that count" not in text
 
 
