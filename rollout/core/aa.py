@@ -25,7 +25,7 @@ from math import comb
 from typing import Final, NamedTuple
 
 from rollout.core.alpha import Alpha
-from rollout.core.counted import QUIET
+from rollout.core.counted import LEAST_KNOWN, QUIET
 from rollout.core.evidence import LIMITS, Batch, Counts, Epoch, Evidence, Step, Tally, Tolerance
 from rollout.core.judge import State, judge
 from rollout.core.settings import Settings
@@ -297,7 +297,8 @@ def conclusion(counts: Counts, limits: Sequence[int], scores: Sequence[Score], a
                 "chance explains; do not let this route be rolled back by itself"
             )
         case Standing.UNKNOWN:
-            return "nothing failed or was slow, so nothing could be told apart: try it for longer, or at a busier hour"
+            slow = "was slow" if limits else f"can be called slow before legacy has answered {LEAST_KNOWN} times"
+            return f"nothing failed or {slow}, so nothing could be told apart: try it for longer, or at a busier hour"
         case Standing.EQUAL:
             found = f"{wrong} of {times} rollouts, as chance may have it" if wrong else f"none of {times} rollouts"
             return f"identical sides were told apart in {found}{_about(counts, limits)}"

@@ -138,7 +138,8 @@ def test_an_outage_of_legacy_is_an_outage_of_both() -> None:
     ("counts", "limits", "wrong", "how", "words"),
     [
         (Counts(), LIMITS, 0, Standing.UNKNOWN, "is there traffic on this route?"),
-        (Counts(900, clients=90), LIMITS, 0, Standing.UNKNOWN, "nothing could be told apart"),
+        (Counts(900, clients=90), LIMITS, 0, Standing.UNKNOWN, "nothing failed or was slow, so nothing could be told"),
+        (Counts(90, clients=9), (), 0, Standing.UNKNOWN, "before legacy has answered 500 times"),
         (Counts(900, 9, 900, Tally(9)), LIMITS, 0, Standing.EQUAL, "none of 100 rollouts"),
         (Counts(900, 9, 900, Tally(9)), LIMITS, 1, Standing.EQUAL, "1 of 100 rollouts, as chance may have it"),
         (
