@@ -55,7 +55,6 @@ class Legacy(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet
-    wbufsize = -1  # head and body in one piece
 
     def do_GET(self) -> None:
         self.send_response(self.status())
