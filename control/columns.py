@@ -14,6 +14,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 LANE: Final = 8
@@ -106,21 +107,27 @@ def lanes_of(blocks: Mapping[str, int], size: int) -> Lanes:
     """One lane a block, in the order in which they lie."""
     runs: list[Run] = []
     names: list[str] = []
-    for name, start in sorted(blocks.items(), key=lambda entry: entry[1]):
-        if runs:
-            last = runs[-1]
-            hole, rest = divmod(start - last.start - last.blocks * size, size)
-            if not rest and 0 <= hole <= HOLE:
-                runs[-1] = Run(last.start, last.blocks + hole + 1)
+    begin = after = None
+    for name, start in sorted(blocks.items(), key=itemgetter(1)):
+        if start != after:
+            hole, rest = divmod(start - after, size) if after is not None else (0, 1)
+            if not rest and 0 < hole <= HOLE:
                 names += ("",) * hole
-                names.append(name)
-                continue
-        runs.append(Run(start, 1))
+            else:
+                runs += _run(begin, after, size)
+                begin = start
         names.append(name)
+        after = start + size
+    runs += _run(begin, after, size)
     index = {name: lane for lane, name in enumerate(names) if name}
     idle = tuple(lane for lane, name in enumerate(names) if not name)
     high = int.from_bytes((1 << 63).to_bytes(LANE, sys.byteorder) * len(names), sys.byteorder)
     return Lanes(blocks, size, tuple(runs), tuple(names), index, idle, high, bytes(len(names) * LANE))
+
+
+def _run(begin: int | None, after: int | None, size: int) -> tuple[Run, ...]:
+    """What has ended there; nothing if nothing has begun."""
+    return () if begin is None or after is None else (Run(begin, (after - begin) // size),)
 
 
 def relaid(lanes: Lanes, before: Lanes, where: Sequence[int], column: int, now: int) -> int:

@@ -229,6 +229,8 @@ class RecentTraffic:
         self._samples: deque[_Sample] = deque()
         """All of them in the same lanes."""
         self._rates: Mapping[str, Rate] | None = None
+        self._sums: Mapping[str, tuple[int, int]] | None = None
+        """What was asked for since the last sample."""
         self._taken = asyncio.Event()
         self._waiting = 0
         self._marks: deque[tuple[float, float]] = deque(maxlen=MARKS)
@@ -254,7 +256,7 @@ class RecentTraffic:
         self._samples.append(found)
         while len(self._samples) > 2 and self._samples[1].at <= at - MINUTE:
             self._samples.popleft()
-        self._rates = None
+        self._rates = self._sums = None
         self._mark(at)
         self._taken.set()
         self._taken = asyncio.Event()
@@ -312,8 +314,9 @@ class RecentTraffic:
         """
         if not self._samples:
             return None
-        legacy, new = map(self._lanes.values, self._samples[-1].sums)
-        return self._by_name(legacy, new)
+        if self._sums is None:
+            self._sums = self._by_name(*map(self._lanes.values, self._samples[-1].sums))
+        return self._sums
 
     def now(self, start: int, side: int, of: Collection[int]) -> Now:
         """What a route's block says about one side at this moment; gauges of these workers only."""

@@ -4,15 +4,16 @@
 route, what has changed is remembered, and a point of the curve is kept every five minutes.  When the memory fails, the
 present is still told and nothing else of the router notices.
 
-Thousands of routes are gone through in a thread, so that the event loop turns.
+Thousands of routes are gone through in slices, between which the event loop turns.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 from rollout.core.burnup import TOO_YOUNG, Forecast, Mark, NoForecast, forecast
@@ -27,6 +28,7 @@ from rollout.core.progress import (
     settles,
     standings,
     stuck,
+    walk,
 )
 from router.core.model import UNLISTED, Table
 from router.core.orders import EffectiveState, Order
@@ -49,6 +51,9 @@ FRESH: Final = 5.0
 LOOKED_BACK: Final = 91 * 86_400.0
 """Seconds of history that a forecast is drawn from, and a little more."""
 
+SLICE: Final = 1500
+"""Routes looked at in one turn of the event loop: two or three milliseconds."""
+
 ALL: Final[frozenset[str]] = frozenset()
 """Stands for everything where groups are named."""
 
@@ -63,7 +68,7 @@ class _Followed:
     table: Table
     state: EffectiveState
     orders: Sequence[Order]
-    routes: tuple[Standing, ...]
+    routes: Sequence[Standing]
     """Without their traffic."""
     tracks: Mapping[str, Track]
     since: float
@@ -221,11 +226,14 @@ class Progress:
             return False
         return last.table is live.table and last.state is live.state and last.orders is live.orders
 
-    async def _follow(self, now: float) -> _Followed:
-        live = self._live
-        found = await asyncio.to_thread(_follow, live.table, live.state, live.orders, self._tracks, now)
-        self._look, self._followed, self._tracks = None, found, found.tracks
-        return found
+    async def _follow(self, now: float) -> None:
+        table, state, orders = self._live.table, self._live.state, self._live.orders
+        routes: list[Standing] = []
+        async for some in _slices(walk(table, state, orders, self._tracks, {}, now)):
+            routes += some
+        tracks = {each.route.name: each.track for each in routes}
+        found = _Followed(table, state, orders, routes, tracks, now, settles(tracks.values()))
+        self._look, self._followed, self._tracks = None, found, tracks
 
     async def _remember(self, memory: Memory, now: float) -> None:
         """What has changed since it was written last, and now and then a point of the curve.
@@ -255,9 +263,15 @@ class Progress:
     async def _keep(self, memory: Memory, now: float) -> None:
         """A point of the curve."""
         sums, last = self._sums() or {}, self._followed
-        if last is not None:
-            await memory.add(Point(now, await asyncio.to_thread(_tallied, last.routes, sums, self._point)))
-            self._point = (now, sums)
+        await asyncio.sleep(0)
+        since = {} if self._point is None else _difference(sums, self._point[1])
+        counted = (_with(each, since) for each in last.routes) if last else ()
+        tallies: dict[str, Tally] = {}
+        async for some in _slices(counted):
+            _add_up(tallies, by_group(some))
+        _add_up(tallies, by_group((), sum(since.get(UNLISTED, (0, 0)))))
+        await memory.add(Point(now, tallies))
+        self._point = (now, sums)
 
     async def _foresee(self, memory: Memory, now: float) -> None:
         points = await memory.days(now - LOOKED_BACK)
@@ -267,19 +281,23 @@ class Progress:
         self._forecast_at = now
 
 
-def _follow(
-    table: Table, state: EffectiveState, orders: Sequence[Order], before: Mapping[str, Track], now: float
-) -> _Followed:
-    found = standings(table, state, orders, before, {}, now)
-    tracks = {each.route.name: each.track for each in found}
-    return _Followed(table, state, orders, found, tracks, now, settles(tracks.values()))
+async def _slices(standings: Iterable[Standing]) -> AsyncIterator[Sequence[Standing]]:
+    """With a turn for everybody else before each."""
+    walking = iter(standings)
+    await asyncio.sleep(0)
+    while some := list(islice(walking, SLICE)):
+        yield some
+        await asyncio.sleep(0)
 
 
-def _tallied(routes: Sequence[Standing], sums: Sums, point: tuple[float, Sums] | None) -> Mapping[str, Tally]:
-    """With the requests since a point."""
-    since = {} if point is None else _difference(sums, point[1])
-    found = [replace(each, requests=since.get(each.route.name, (0, 0))) for each in routes]
-    return by_group(found, sum(since.get(UNLISTED, (0, 0))))
+def _with(each: Standing, requests: Sums) -> Standing:
+    return Standing(each.route, each.owner, each.share, each.track, requests.get(each.route.name, (0, 0)))
+
+
+def _add_up(tallies: dict[str, Tally], more: Mapping[str, Tally]) -> None:
+    for group, tally in more.items():
+        before = tallies.get(group)
+        tallies[group] = tally if before is None else before + tally
 
 
 def _difference(later: Sums, earlier: Sums) -> Sums:

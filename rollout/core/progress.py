@@ -20,7 +20,7 @@ Pure: what is in force, what was counted and the time come in.  It judges no rol
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -98,15 +98,25 @@ def standings(
     now: float,
 ) -> tuple[Standing, ...]:
     """All routes of the table, in its order; `before`: their tracks at the last look."""
+    return tuple(walk(table, state, orders, before, requests, now))
+
+
+def walk(
+    table: Table,
+    state: EffectiveState,
+    orders: Sequence[Order],
+    before: Mapping[str, Track],
+    requests: Mapping[str, tuple[int, int]],
+    now: float,
+) -> Iterator[Standing]:
+    """The same, route by route: there may be thousands, and whoever asks may have other things to do."""
     frozen = _frozen(orders)
     wishes = _wishes(table, orders)
     owners = {name: group.owner for name, group in table.groups.items()}
-    found = []
     for route, entry, wish in zip(table.routes, state.routes, wishes, strict=True):
         name = route.name
         track = follow(before.get(name), route, entry.share, wish, now, frozen=frozen(route))
-        found.append(Standing(route, owners.get(route.group, ""), entry.share, track, requests.get(name, (0, 0))))
-    return tuple(found)
+        yield Standing(route, owners.get(route.group, ""), entry.share, track, requests.get(name, (0, 0)))
 
 
 def _frozen(orders: Sequence[Order]) -> Callable[[Route], bool]:

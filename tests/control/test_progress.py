@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from control import progress as progress_module
 from control.progress import EVERY, POINT, WINDOW, Progress
 from control.stores.progress import ProgressStore
+from rollout.core import progress as core
 from rollout.core.burnup import TOO_YOUNG, WEEK, Forecast
 from rollout.core.progress import DAY, SETTLED, STAGES, STANDS, Passage, Point, Stage, Tally, Track, Why
 from router.core.orders import Kind, Reach, Scope
@@ -233,13 +234,13 @@ async def test_the_real_store_serves_it(rig: Rig, tmp_path: Path) -> None:
 async def test_what_stays_as_it_is_is_not_looked_at_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until something takes force, or time brings a route into another stage."""
     looks: list[float] = []
-    real = progress_module._follow
+    real = core.walk
 
-    def follow(*arguments: Any) -> Any:
+    def walk(*arguments: Any) -> Any:
         looks.append(arguments[-1])
         return real(*arguments)
 
-    monkeypatch.setattr(progress_module, "_follow", follow)
+    monkeypatch.setattr("control.progress.walk", walk)
     watch = watching(rig, None)
     for _ in range(3):
         await watch.step()
@@ -304,3 +305,21 @@ async def change_of(rig: Rig, change: str, number: int) -> None:
         case _:
             for order in live.orders:
                 await live.resume(order.id, reason="out", actor="kim")
+
+
+async def test_what_is_looked_at_in_slices_is_looked_at_whole(
+    rig: Rig, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups whose routes lie in several slices add up, and what is unlisted is there."""
+    watch = watching(rig, memory)
+    await watch.step()
+    worker = rig.worker()
+    for name, times in {"product": 30, "unlisted": 10, "PUT /v1/carts/{cartId}": 5}.items():
+        worker.count(name, side=0, times=times)
+    rig.clock.time += POINT
+    await rig.traffic.sample()
+    monkeypatch.setattr(progress_module, "SLICE", 1)
+    watch._followed = None
+    await watch.step()
+    assert watch.look().groups == memory.points[-1].groups
+    assert (45, 3) == (sum(memory.points[-1].all.requests), memory.points[-1].all.total)
