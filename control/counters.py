@@ -39,9 +39,9 @@ EVERY: Final = 2.0
 """Seconds between two samples ..."""
 WATCHED: Final = 1.0
 """... while somebody looks at them live ..."""
-SPARING: Final = 1000
-"""... and otherwise so many times what a sample costs, where there are many workers and thousands of routes: a tenth
-of a percent of a processor ..."""
+SPARING: Final = 2000
+"""... and otherwise so many times what a sample costs, where there are many workers and thousands of routes: half a
+tenth of a percent of a processor ..."""
 RAREST: Final = 5.0
 """... but no longer than this."""
 MINUTE: Final = 60.0
