@@ -320,13 +320,13 @@ class RecentTraffic:
 
     def now(self, start: int, side: int, of: Collection[int]) -> Now:
         """What a route's block says about one side at this moment; gauges of these workers only."""
-        half = RouteBlock.SIDE_REQUESTS
-        requests = self._files.block(start + RouteBlock.REQUESTS + side * half, half)
-        gauges = self._files.block(start + RouteBlock.SIDES + side * RouteBlock.SIDE, RouteBlock.SIDE, of)
-        if gauges is None:
-            return Now(sum(requests or ()), 0, 0)
-        in_flight, tunnels = RouteBlock.IN_FLIGHT - RouteBlock.SIDES, RouteBlock.TUNNELS - RouteBlock.SIDES
-        return Now(sum(requests or ()), gauges[in_flight], gauges[tunnels])
+        place = start + RouteBlock.SIDES + side * RouteBlock.SIDE
+        ever, gauges = self._files.block(place, RouteBlock.SIDE), self._files.block(place, RouteBlock.SIDE, of)
+        in_flight, tunnels, bucket = (
+            slot - RouteBlock.SIDES for slot in (RouteBlock.IN_FLIGHT, RouteBlock.TUNNELS, RouteBlock.DURATIONS + 1)
+        )
+        answered = sum(ever[bucket:tunnels]) if ever else 0  # every exchange has a duration
+        return Now(answered, gauges[in_flight], gauges[tunnels]) if gauges else Now(answered, 0, 0)
 
     def endpoint_requests(self, start: int) -> int:
         """How often an endpoint was asked, ever."""

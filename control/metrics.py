@@ -39,6 +39,7 @@ from router.telemetry import (
     Metric,
     RouteBlock,
     WorkerSlot,
+    requests_of,
 )
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -98,7 +99,7 @@ _REQUEST_LABELS: Final = tuple(
     for code in CODE_CLASSES
     for reason in range(REASON_SLOTS)
 )
-"""By offset in the block."""
+"""In the order of `requests_of`."""
 
 
 def escape(value: str) -> str:
@@ -312,7 +313,7 @@ def _add_places(page: Page, live: Live, seen: Iterable[Seen]) -> None:
 
 def _requests(lines: list[str], route: str, slots: list[int]) -> None:
     prefix = f'{Metric.REQUESTS}{{route="{route}'
-    counts = zip(_REQUEST_LABELS, slots[RouteBlock.REQUESTS :], strict=False)
+    counts = zip(_REQUEST_LABELS, requests_of(slots), strict=True)
     lines += [f"{prefix}{labels}{count}" for labels, count in counts if count]
 
 

@@ -8,6 +8,7 @@ block offset to the workers, and the control side remembers which name owns whic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -31,7 +32,7 @@ class RouteBlock:
     """Offsets within a route's block."""
 
     REQUESTS: Final = 0
-    """[side][code class][reason]."""
+    """[side][code class][reason], but for those that are USUAL: `requests_of` puts them in."""
     SIDE_REQUESTS: Final = len(CODE_CLASSES) * REASON_SLOTS
     SIDES: Final = REQUESTS + _SIDES * SIDE_REQUESTS
     """[side]: what most exchanges touch lies in one cache line.  All that follows, up to the fallbacks, is meant with
@@ -39,7 +40,9 @@ class RouteBlock:
     SIDE: Final = 32
     IN_FLIGHT: Final = SIDES
     """A gauge: exchanges under way."""
-    DURATIONS: Final = SIDES + 1
+    USUAL: Final = SIDES + 1
+    """Answered with 2xx by weight: what most requests are, beside what every exchange touches."""
+    DURATIONS: Final = SIDES + 2
     """The sum in microseconds, then the buckets."""
     DURATION_SLOTS: Final = len(DURATION_BOUNDS) + 2
     TUNNELS: Final = DURATIONS + DURATION_SLOTS
@@ -64,6 +67,15 @@ class RouteBlock:
     SIZE: Final = FALLBACKS + FALLBACK_SLOTS
     """Whole cache lines of 8 slots, and an odd number of them, so that the same line of many routes does not fall into
     the same few places of a cache."""
+
+
+def requests_of(slots: Sequence[int]) -> list[int]:
+    """How often each code class and reason was met, [side][code class][reason], from the slots of a route's block."""
+    found = list(slots[RouteBlock.REQUESTS : RouteBlock.REQUESTS + _SIDES * RouteBlock.SIDE_REQUESTS])
+    for side in range(_SIDES):
+        place = side * RouteBlock.SIDE_REQUESTS + CODE_CLASSES.index("2xx") * REASON_SLOTS + Reason.WEIGHT
+        found[place] += slots[RouteBlock.USUAL + side * RouteBlock.SIDE]
+    return found
 
 
 FALLBACK_CAUSES: Final = (*(stage.label for stage in Stage), "status")

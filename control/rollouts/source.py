@@ -34,7 +34,7 @@ from router.core.attempt import Stage
 from router.core.census import Watched
 from router.core.decide import Reason
 from router.core.model import Side
-from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, RouteBlock
+from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, RouteBlock, requests_of
 
 SLICE: Final = 100
 """Routes read in one turn of the event loop."""
@@ -85,14 +85,16 @@ class CounterSource:
 
 def outcomes(slots: Sequence[int]) -> Counted:
     """What a route's block says about both sides."""
-    fallen = sum(_by_code(slots, Side.LEGACY, Reason.FALLBACK)[1:])
+    requests = requests_of(slots)
+    fallen = sum(_by_code(requests, Side.LEGACY, Reason.FALLBACK)[1:])
     hidden = fallen - min(fallen, slots[RouteBlock.FALLBACKS + Stage.OVERLOAD])
-    return Counted(_outcomes(slots, Side.LEGACY), _outcomes(slots, Side.NEW, hidden))
+    drawn = (_by_code(requests, Side.LEGACY, Reason.WEIGHT), _by_code(requests, Side.NEW, Reason.WEIGHT))
+    return Counted(_outcomes(slots, Side.LEGACY, drawn[0]), _outcomes(slots, Side.NEW, drawn[1], hidden))
 
 
-def _outcomes(slots: Sequence[int], side: Side, hidden: int = 0) -> Outcomes:
-    """Of one side; `hidden`: failures that legacy has made good."""
-    drawn, at = _by_code(slots, side, Reason.WEIGHT), side * RouteBlock.SIDE
+def _outcomes(slots: Sequence[int], side: Side, drawn: Sequence[int], hidden: int = 0) -> Outcomes:
+    """Of one side; `drawn`: by class of status, the requests whose side was; `hidden`: failures made good by legacy."""
+    at = side * RouteBlock.SIDE
     ours = min(drawn[_FAILED], slots[RouteBlock.OURS + at])
     return Outcomes(
         requests=sum(drawn[1:]) - ours + hidden,
@@ -110,6 +112,6 @@ def _slots(slots: Sequence[int], start: int, number: int) -> tuple[int, ...]:
     return tuple(slots[start : start + number])
 
 
-def _by_code(slots: Sequence[int], side: Side, reason: Reason) -> list[int]:
-    start = RouteBlock.REQUESTS + side * RouteBlock.SIDE_REQUESTS + reason
-    return [slots[start + code * REASON_SLOTS] for code in range(len(CODE_CLASSES))]
+def _by_code(requests: Sequence[int], side: Side, reason: Reason) -> list[int]:
+    start = side * RouteBlock.SIDE_REQUESTS + reason
+    return [requests[start + code * REASON_SLOTS] for code in range(len(CODE_CLASSES))]

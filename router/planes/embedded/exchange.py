@@ -27,7 +27,15 @@ from router.core.template import has_dots, normalise
 from router.planes.embedded.answers import STAGE_CODES, stage_detail
 from router.planes.embedded.bodies import LAST_CHUNK, ChunkedReader, chunk, last_chunk
 from router.planes.embedded.heads import BARE_LF, CHUNKED, UNTIL_CLOSE, Answer, Refused, Request, parse_answer
-from router.telemetry import DURATION_BOUNDS, REASON_SLOTS, EndpointBlock, ErrorCode, RouteBlock, WorkerSlot
+from router.telemetry import (
+    CODE_CLASSES,
+    DURATION_BOUNDS,
+    REASON_SLOTS,
+    EndpointBlock,
+    ErrorCode,
+    RouteBlock,
+    WorkerSlot,
+)
 
 if TYPE_CHECKING:
     from router.core.places import Placing
@@ -55,6 +63,9 @@ _NEW_LABEL: Final = b"X-Strangler-Side: new"
 _IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
 _SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
 _DURATIONS: Final = int(RouteBlock.DURATIONS)
+_USUAL: Final = int(RouteBlock.USUAL)
+_WELL: Final = CODE_CLASSES.index("2xx")
+_BY_WEIGHT: Final = int(Reason.WEIGHT)
 _SIDE: Final = int(RouteBlock.SIDE)
 _REASON_SLOTS: Final = int(REASON_SLOTS)
 _BAD_GATEWAYS: Final = frozenset({502, 503, 504})
@@ -987,7 +998,11 @@ class Exchange:
         slots = plane.counters.slots
         block = entry.block
         slots[block + _IN_FLIGHT + on_new * _SIDE] -= 1
-        slots[block + on_new * _SIDE_REQUESTS + self.status // 100 * _REASON_SLOTS + self.reason] += 1
+        kind = self.status // 100
+        if kind == _WELL and self.reason == _BY_WEIGHT:
+            slots[block + _USUAL + on_new * _SIDE] += 1
+        else:
+            slots[block + on_new * _SIDE_REQUESTS + kind * _REASON_SLOTS + self.reason] += 1
         durations = block + _DURATIONS + on_new * _SIDE
         slots[durations] += int(took * 1_000_000)
         slots[durations + 1 + (bucket := bisect_left(DURATION_BOUNDS, took))] += 1

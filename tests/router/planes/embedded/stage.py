@@ -32,6 +32,7 @@ from router.telemetry import (
     EndpointBlock,
     RouteBlock,
     WorkerSlot,
+    requests_of,
 )
 
 OLD = Endpoint("10.0.0.1", 80)
@@ -317,11 +318,13 @@ class Stage:
         """(route, side, code class, reason) of every exchange that is over, and how many."""
         found = {}
         for name, block in self.ledger.routes.items():
+            slots = self.counters.slots[block : block + RouteBlock.SIZE].tolist()
+            requests = requests_of(slots + [0] * (RouteBlock.SIZE - len(slots)))
             for side in Side:
                 for index, code in enumerate(CODE_CLASSES):
                     for reason in Reason:
-                        place = block + side * RouteBlock.SIDE_REQUESTS + index * REASON_SLOTS + reason
-                        if number := self.slot(place):
+                        place = side * RouteBlock.SIDE_REQUESTS + index * REASON_SLOTS + reason
+                        if number := requests[place]:
                             found[name, side.label, code, reason.label] = number
         return found
 
