@@ -41,6 +41,7 @@ import json, sys
 mark = [5.0, "r"]
 row = [3, [1, mark, mark], 2, [1, mark, mark], 0]
 epochs = [[1, 0, row], [2, 0, row], [1, 9, row]]
+told = None
 totals = {"a": {"verdicts": {"matched": 2}, "failures": {}, "copies": {}, "epochs": epochs}}
 for line in sys.stdin:
     asked = json.loads(line)
@@ -49,7 +50,8 @@ for line in sys.stdin:
     elif asked["op"] == "totals":
         print(json.dumps({"n": asked["n"], "totals": totals}), flush=True)
     else:
-        print(json.dumps({"n": asked["n"], "report": {"told": told, "route": asked["route"]}}), flush=True)
+        report = told and {"told": told, "route": asked["route"]}
+        print(json.dumps({"n": asked["n"], "report": report}), flush=True)
 """
 
 
