@@ -255,7 +255,7 @@ def tables(draw: st.DrawFn) -> Table:
         compare=draw(comparings),
         upstreams=upstreams,
         routes=tuple(
-            draw(_route(number, name, upstream, sorted(groups), sorted(found)))
+            _comparing_where_it_must(draw(_route(number, name, upstream, sorted(groups), sorted(found))), found)
             for number, name in enumerate(route_names)
         ),
         plans=found,
@@ -298,6 +298,14 @@ comparings = st.builds(
     st.lists(st.sampled_from(["x-total-count", "x-page"]), max_size=2, unique=True).map(tuple),
     st.lists(rules, max_size=2, unique=True).map(tuple),
 )
+
+
+def _comparing_where_it_must(route: Route, found: dict[str, Plan]) -> Route:
+    """A plan that begins with a shadow needs one that compares."""
+    plan = found.get(route.rollout)
+    if route.shadow is None or plan is None or not plan.steps[0].shadow:
+        return route
+    return replace(route, shadow=replace(route.shadow, percent=route.shadow.percent or PPM, compare=True))
 
 
 def shadows(methods: tuple[str, ...]) -> st.SearchStrategy[Shadow]:

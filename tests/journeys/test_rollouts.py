@@ -353,7 +353,7 @@ def test_a_persons_weight_pauses_the_rollout_and_the_command_line_goes_on() -> N
 
 
 @pytest.mark.parametrize(
-    "words", [("plan",), ("plan", "a", "--explain"), ("replay",), ("aa", "a"), ("drill",), ("status",)]
+    "words", [("plan",), ("plan", "a", "--explain"), ("replay",), ("aa", "a", "--recorded"), ("drill",), ("status",)]
 )
 def test_every_question_has_an_answer_from_the_first_moment(asked: Shop, words: tuple[str, ...]) -> None:
     """Before there was any rollout, and in both forms."""
