@@ -50,6 +50,8 @@ from router.ports import Clock
 
 PERIOD: Final = 0.2
 """Seconds between two readings: at a thousand requests a second each one costs one more failed request at 1 %."""
+RESTING: Final = 1.0
+"""The same while there is no run."""
 PATIENCE: Final = 0.5
 """Seconds that a rollback waits for the record."""
 CLOSING: Final = 2.0
@@ -172,12 +174,15 @@ class Controller:
                 await self.turn()
                 took = self._clock.elapsed() - began
                 try:
-                    await asyncio.wait_for(self._wake.wait(), max(PERIOD, took * REST))
+                    await asyncio.wait_for(self._wake.wait(), max(self._period(), took * REST))
                 except TimeoutError:
                     pass
                 self._wake.clear()
         finally:
             await self.finish()
+
+    def _period(self) -> float:
+        return PERIOD if any(not run.over for run in self.runs.values()) else RESTING
 
     async def finish(self) -> None:
         """Waits for the orders that are under way, and records what came of them."""
@@ -196,6 +201,7 @@ class Controller:
             objections = {each.route: self._start(each, counted, turn) for each in wanted}
             await self._write(turn)
         await self.turn()
+        self._wake.set()  # it may have been resting
         return [objections[each.route] or self.runs[each.route] for each in wanted]
 
     def _start(self, wanted: Wanted, counted: Mapping[str, Counted], turn: _Turn) -> Objection | None:
