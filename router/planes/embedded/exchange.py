@@ -543,15 +543,20 @@ class Exchange:
         self._client.wait_until(self.plane.wheel.now + self.entry.handling.head_timeout)
 
     def _final_head(self, answer: Answer, rest: bytes) -> None:
-        entry = self.entry
+        """The head is whole: it is judged, and is passed on unless a fallback hides it."""
         if self._pool is not None:
             self._pool.answers += 1
         if answer.status >= 500 or self._trial:
             self._judge_answer(answer.status)
-        if self.on_new and answer.status in entry.handling.fallback_statuses and self._fall_back_from(answer, rest):
+        hidden = self.on_new and answer.status in self.entry.handling.fallback_statuses
+        if hidden and self._fall_back_from(answer, rest):
             return
         if self._held is not None:
             self._drop_held()
+        self._begin_answer(answer, rest)
+
+    def _begin_answer(self, answer: Answer, rest: bytes) -> None:
+        entry = self.entry
         self._answer = answer
         self.status = answer.status
         copy = self._copy
@@ -959,8 +964,7 @@ class Exchange:
         self._connection = connection
         self._pool = connection.pool
         connection.exchange = self
-        self._replayable = False
-        self._final_head(answer, rest)
+        self._begin_answer(answer, rest)
         if not self._uses(connection):
             return  # all of the answer was at hand
         if connection.closed:

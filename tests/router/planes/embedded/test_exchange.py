@@ -538,6 +538,18 @@ def test_an_original_answer_is_logged_with_the_endpoint_that_gave_it(make_stage:
     assert ["new http://10.0.0.2:80"] == log.endpoints
 
 
+def test_an_original_answer_is_one_answer_of_its_endpoint(make_stage: MakeStage) -> None:
+    """Hidden at first and delivered after all, it is counted once, as one that a bad gateway gave."""
+    stage = make_stage(falling_back())
+    stage.old.refuses = True
+    stage.ask()
+    stage.new.wire.say(BAD)
+    stage.settle()
+    stage.advance(0.2)  # written down with the next tick
+    block = stage.pool(NEW).block
+    assert (1, 1) == (stage.slot(block + EndpointBlock.ANSWERS), stage.slot(block + EndpointBlock.BAD_GATEWAYS))
+
+
 def test_an_original_answer_whose_rest_never_comes_is_cut(make_stage: MakeStage) -> None:
     """The upstream died while legacy was asked: the client must be able to see that something is missing."""
     stage = make_stage(falling_back())
