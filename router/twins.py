@@ -33,12 +33,18 @@ MODULES: Final = (
     "router.planes.embedded.exchange",
     "router.planes.embedded.failures",
     "router.planes.embedded.heads",
+    "router.planes.embedded.passing",
     "router.planes.embedded.plane",
     "router.planes.embedded.pools",
     "router.planes.embedded.recent",
+    "router.planes.embedded.routing",
     "router.planes.embedded.snapshot",
+    "router.planes.embedded.trouble",
+    "router.planes.embedded.tunnels",
     "router.planes.embedded.unlisted",
     "router.planes.embedded.upstream",
+    "router.planes.embedded.witness",
+    "router.planes.embedded.writing",
 )
 ROOT: Final = Path(__file__).resolve().parent.parent
 HOME: Final = ROOT / "build" / "twins" / str(sys.implementation.cache_tag)

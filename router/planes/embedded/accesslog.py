@@ -62,7 +62,7 @@ class AccessLog:
         entries.append(
             (
                 time(), request.method, request.target, exchange.entry.name, exchange.side, exchange.reason,
-                exchange.status, took, exchange.pool_key, exchange.request_id, exchange.client_address, broken,
+                exchange.status, took, exchange.pool_key, exchange.request_id, exchange.client.address_text, broken,
             )
         )  # fmt: skip
 

@@ -19,10 +19,12 @@ from router.planes.embedded.answers import problem
 from router.planes.embedded.deadlines import NEVER
 from router.planes.embedded.exchange import Exchange
 from router.planes.embedded.heads import BARE_LF, Refused, Request, parse_request
+from router.planes.embedded.writing import exposed
 from router.telemetry import ErrorCode, WorkerSlot
 
 if TYPE_CHECKING:
     from router.planes.embedded.plane import Plane
+    from router.planes.embedded.tunnels import Tunnel
 
 
 class Mode(Enum):
@@ -70,6 +72,7 @@ class ClientConnection:
         self._next_is_due = False
         self.write_paused = False
         self.exchange: Exchange | None = None
+        self._tunnel: Tunnel | None = None
         self.requests = 0
         self.deadline = NEVER
         self.scheduled = NEVER
@@ -104,8 +107,8 @@ class ClientConnection:
             self._buffer += data
             if len(self._buffer) > self._plane.snapshot.settings.limits.buffer:
                 self.pause_reading()
-        elif mode is Mode.TUNNEL and self.exchange is not None:
-            self.exchange.tunnel_data(data)
+        elif mode is Mode.TUNNEL and self._tunnel is not None:
+            self._tunnel.client_data(data)
 
     def eof_received(self) -> bool:
         """True keeps our sending side open: a client may close its own and still wait for the answer."""
@@ -114,8 +117,8 @@ class ClientConnection:
         if mode is _WAIT or self._next_is_due:
             self.wait_until(self._due)
             return True
-        if mode is Mode.TUNNEL and self.exchange is not None:
-            self.exchange.tunnel_client_eof()
+        if mode is Mode.TUNNEL and self._tunnel is not None:
+            self._tunnel.client_eof()
             return self._mode is Mode.TUNNEL
         return False
 
@@ -126,9 +129,10 @@ class ClientConnection:
         self._buffer = b""
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            if not exchange.tunnel:
+            if self._tunnel is None:
                 self._plane.bump(WorkerSlot.CLIENT_GONE)
             exchange.abandon()
+        self._tunnel = None
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -288,15 +292,16 @@ class ClientConnection:
         if self._mode is _HEAD and self._buffer:
             self._head(b"")
 
-    def tunnelled(self, exchange: Exchange) -> None:
+    def tunnelled(self, tunnel: Tunnel) -> None:
         """The exchange has become a tunnel; what the client sent too early goes through now."""
         self._mode = Mode.TUNNEL
+        self._tunnel = tunnel
         early, self._buffer = self._buffer, b""
         if early:
-            exchange.tunnel_data(early)
+            tunnel.client_data(early)
         self.resume_reading()
         if self._eof:
-            exchange.tunnel_client_eof()
+            tunnel.client_eof()
 
     # ------------------------------------------------------------------ endings
 
@@ -319,7 +324,7 @@ class ClientConnection:
                 refused.code,
                 refused.detail,
                 request_id=b"" if exchange is None else exchange.request_id,
-                lines=self._plane.date_line + b"\r\n" + (b"" if exchange is None else exchange.exposed()),
+                lines=self._plane.date_line + b"\r\n" + (b"" if exchange is None else exposed(exchange)),
                 head_only=request is not None and request.method == b"HEAD",
                 close=not keep,
             )

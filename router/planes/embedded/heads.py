@@ -399,6 +399,20 @@ def _connection(values: list[bytes], special: dict[Kind, list[Field]], request: 
             request.upgrade = upgrades[0].value
 
 
+def answer_up_to(end: int, data: bytes, memory: Memory, limits: Limits, method: bytes) -> Answer | None:
+    """The answer whose head is in these bytes up to there; None while its end has not come, which is -1.
+
+    Raises `BadField` for what is no answer, and as early as can be for what can never become one.
+    """
+    if 0 <= end <= limits.head:
+        return parse_answer(data[:end], memory, limits, method)
+    if len(data) > limits.head:
+        raise BadField("the head of the answer is too long")
+    if BARE_LF.search(data):
+        raise BadField("a bare CR or LF in the head of the answer")
+    return None
+
+
 def parse_answer(  # noqa: C901  # one pass over the lines, with one branch for each kind
     head: bytes, memory: Memory, limits: Limits, method: bytes
 ) -> Answer:

@@ -64,7 +64,7 @@ class Copy:
         self.snapshot = exchange.snapshot
         self.request_id = exchange.request_id
         self.request = request
-        self._forwarding = exchange.forwarding_lines()
+        self._forwarding = exchange.client.forwarding_lines(request)
         self._site = ""
         self.body: list[bytes] = []
         self._size = 0

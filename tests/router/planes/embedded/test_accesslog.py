@@ -41,6 +41,11 @@ class Entry:
 
 
 @dataclass
+class Asker:
+    address_text: str = "192.0.2.7"
+
+
+@dataclass
 class Over:
     """What an exchange says about itself at its end."""
 
@@ -51,7 +56,7 @@ class Over:
     status: int = 200
     pool_key: str = "new http://10.0.0.2:80"
     request_id: bytes = b"abc"
-    client_address: str = "192.0.2.7"
+    client: Asker = field(default_factory=Asker)
 
 
 def slots(counters: Counters) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def test_expiring_means_nothing_while_it_serves(stage: Stage) -> None:
 def test_an_exchange_hears_of_a_loss_once_and_not_of_its_own_close(stage: Stage) -> None:
     """After `close` or `abort` the connection is forgotten, whatever the transport says later."""
     client = stage.ask()
-    connection = client._protocol.exchange._connection
+    connection = client._protocol.exchange.connection
     connection.abort()
     stage.settle()
     assert (True, None) == (connection.closed, connection.exchange)
