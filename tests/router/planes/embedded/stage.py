@@ -20,6 +20,7 @@ from router.core.orders import Kind, Order, Reach, Scope, effective
 from router.core.wire import Blocks, endpoint_key, snapshot_lines, state_hash, structure_digest, structure_lines
 from router.planes.embedded.client import ClientConnection
 from router.planes.embedded.counters import Counters
+from router.planes.embedded.exchange import Exchange
 from router.planes.embedded.plane import Plane
 from router.planes.embedded.pools import EndpointPool
 from router.planes.embedded.snapshot import Receiver
@@ -394,3 +395,38 @@ class Stage:
 BAD = b"HTTP/1.1 503 No\r\nX-From: new\r\nContent-Length: 3\r\n\r\nbad"
 FALLBACK = Fallback(on_connect=True, statuses=frozenset({502, 503, 504}))
 SMALL = Limits(endpoint_connections=1, endpoint_waiting=1)
+
+
+# what was heard, and what is counted
+
+
+def status(client: Wire) -> int:
+    """The status of the first answer that a client has heard."""
+    assert client.heard.startswith(b"HTTP/1.1 "), client.heard
+    return int(client.heard[9:12])
+
+
+def code(client: Wire) -> bytes:
+    """The router's word for what went wrong."""
+    return client.heard.partition(b"X-Strangler-Error: ")[2].partition(b"\r\n")[0]
+
+
+def once(code_class: str = "2xx", side: str = "new", reason: str = "weight", name: str = "api") -> object:
+    return {(name, side, code_class, reason): 1}
+
+
+def falling_back(fallback: Fallback = FALLBACK, **settings: object) -> object:
+    return table(route(fallback=fallback, **settings))
+
+
+class Log:
+    """An access log that keeps what an exchange says about itself at its end."""
+
+    def __init__(self) -> None:
+        self.endpoints: list[str] = []
+        self.broken: list[bool] = []
+
+    def put(self, exchange: Exchange, took: float, *, broken: bool) -> None:
+        assert took >= 0
+        self.endpoints.append(exchange.pool_key)
+        self.broken.append(broken)
