@@ -219,7 +219,7 @@ class Facts:
     seen: float = 0.0
     """When the counters were read last, Unix time."""
     clients: int | None = None
-    """Distinct clients of the new side at this step; None: nobody counts them."""
+    """Distinct clients of the new side at this step; None: at a step that moves nobody there are none."""
     sample: int = 0
     """Requests of the new side at this step; comparisons at the shadow step."""
     armed: bool = True
