@@ -413,6 +413,8 @@ class Exchange:
         if connection is not None and answer is not None:
             fit = answer.keep_alive and self.request_done and not surplus and answer.length != UNTIL_CLOSE
             if fit and not connection.closed:
+                if self.client.write_paused:  # the last piece was too much for the client; the next one is not to wait
+                    connection.transport.resume_reading()
                 connection.release()
             else:
                 connection.close()

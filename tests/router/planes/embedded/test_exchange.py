@@ -67,6 +67,19 @@ def test_the_next_request_uses_the_idle_connection(stage: Stage) -> None:
     assert {("api", "new", "2xx", "weight"): 2} == stage.counts()
 
 
+def test_a_connection_that_a_slow_client_made_wait_is_fit_for_the_next_one(stage: Stage) -> None:
+    """The last piece of an answer fills the client's buffer: who uses the connection next must get an answer."""
+    client = stage.ask()
+    wire = stage.new.wire
+    wire.say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+    client.full()
+    assert not wire.reading
+    wire.say(b"cd")  # it had been read already
+    stage.ask()
+    assert (1, True) == (len(stage.new.wires), wire.reading)
+    client.drained()
+
+
 def test_a_rollback_is_stronger_than_everything(make_stage: MakeStage) -> None:
     """Share, override: from the next request on all of the route is legacy's, and says why."""
     stage = make_stage(table(trusted=("192.0.2.0/24",)))
