@@ -390,7 +390,7 @@ class Exchange:
     def client_full(self) -> None:
         """The client does not keep up with the answer."""
         if self.connection is not None:
-            self.connection.transport.pause_reading()
+            self.connection.pause_reading()
         self._await_client()
 
     def _await_client(self) -> None:
@@ -400,7 +400,7 @@ class Exchange:
     def client_drained(self) -> None:
         """The client takes more of the answer."""
         if self.connection is not None:
-            self.connection.transport.resume_reading()
+            self.connection.resume_reading()
         if self.tunnel is not None:
             self.tunnel.moved()
         else:
@@ -413,8 +413,6 @@ class Exchange:
         if connection is not None and answer is not None:
             fit = answer.keep_alive and self.request_done and not surplus and answer.length != UNTIL_CLOSE
             if fit and not connection.closed:
-                if self.client.write_paused:  # the last piece was too much for the client; the next one is not to wait
-                    connection.transport.resume_reading()
                 connection.release()
             else:
                 connection.close()

@@ -152,7 +152,7 @@ def hide(exchange: Exchange, answer: Answer, rest: bytes) -> bool:
     connection, exchange.connection = exchange.connection, None
     if connection is None:
         return False
-    connection.transport.pause_reading()
+    connection.pause_reading()
     exchange.hidden = Hidden(connection, answer, rest, exchange.reason)
     _fall_back(exchange, RouteBlock.STATUS_CAUSE)
     return True
@@ -178,5 +178,5 @@ def _deliver(exchange: Exchange, hidden: Hidden) -> None:
         return  # all of the answer was at hand
     if connection.closed:
         exchange.failed(Stage.BODY)
-    else:
-        connection.transport.resume_reading()
+    elif not exchange.client.write_paused:  # else the client says when
+        connection.resume_reading()

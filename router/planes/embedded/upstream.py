@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class UpstreamConnection:
     """One TCP connection to an endpoint; an asyncio protocol by shape rather than by name."""
 
-    __slots__ = ("_plane", "closed", "deadline", "exchange", "pool", "scheduled", "transport", "write_paused")
+    __slots__ = (
+        "_plane", "_read_paused", "closed", "deadline", "exchange", "pool", "scheduled", "transport", "write_paused",
+    )  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -31,6 +33,7 @@ class UpstreamConnection:
         self.exchange: Exchange | None = None
         self.closed = False
         self.write_paused = False
+        self._read_paused = False
         self.deadline = NEVER
         self.scheduled = NEVER
 
@@ -70,6 +73,17 @@ class UpstreamConnection:
         if self.exchange is not None:
             self.exchange.upstream_drained()
 
+    def pause_reading(self) -> None:
+        """What comes has to wait."""
+        self._read_paused = True
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """It need not wait any more; harmless when it did not."""
+        if self._read_paused:
+            self._read_paused = False
+            self.transport.resume_reading()
+
     def peer(self) -> str:
         """The address at the other end."""
         found = self.transport.get_extra_info("peername")
@@ -81,8 +95,12 @@ class UpstreamConnection:
             self.close()
 
     def release(self) -> None:
-        """Back to the pool: both messages are complete and nothing is left over."""
+        """Back to the pool: both messages are complete and nothing is left over.
+
+        Whatever made this exchange's answer wait is no reason to let the next one's wait.
+        """
         self.exchange = None
+        self.resume_reading()
         self.pool.put(self)
 
     def close(self) -> None:

@@ -194,6 +194,22 @@ def test_when_legacy_does_no_better_the_client_gets_the_original_answer(
     assert b"X-From: new" in client.heard
     assert (once("5xx"), {"status": 1}) == (stage.counts(), stage.fallbacks())
     assert 1 == len(stage.pool(NEW).idle)
+    assert stage.new.wire.reading, "whoever uses the connection next must get an answer"
+
+
+def test_an_original_answer_waits_for_a_client_that_does_not_keep_up(make_stage: MakeStage) -> None:
+    """As any other does: what follows is read when the client has taken what came first."""
+    stage = make_stage(falling_back())
+    stage.old.hangs = True
+    client = stage.ask()
+    stage.new.wire.say(BAD[:-2])
+    client.full()
+    stage.advance(6)
+    assert (True, False) == (client.heard.endswith(b"\r\n\r\nb"), stage.new.wire.reading)
+    client.drained()
+    assert stage.new.wire.reading
+    stage.new.wire.say(BAD[-2:])
+    assert client.heard.endswith(b"\r\n\r\nbad")
 
 
 def test_an_original_answer_whose_rest_never_comes_is_cut(make_stage: MakeStage) -> None:
