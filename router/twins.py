@@ -42,6 +42,7 @@ MODULES: Final = (
     "router.planes.embedded.trouble",
     "router.planes.embedded.tunnels",
     "router.planes.embedded.unlisted",
+    "router.planes.embedded.untold",
     "router.planes.embedded.upstream",
     "router.planes.embedded.witness",
     "router.planes.embedded.writing",

@@ -28,10 +28,10 @@ from typing import Final
 from control.counters import CounterFiles
 from control.rollouts.failures import Ask, failed_from, nobody
 from rollout.core.counted import Counted, Outcomes
-from rollout.core.evidence import LIMITS, Shadowed
+from rollout.core.evidence import Shadowed
 from rollout.core.failures import Failed
 from router.core.attempt import Stage
-from router.core.census import Watched
+from router.core.census import LIMITS, Watched
 from router.core.decide import Reason
 from router.core.model import Side
 from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, RouteBlock, requests_of

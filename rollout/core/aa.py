@@ -26,11 +26,11 @@ from typing import Final, NamedTuple
 
 from rollout.core.alpha import Alpha
 from rollout.core.counted import LEAST_KNOWN, QUIET
-from rollout.core.evidence import LIMITS, Batch, Counts, Epoch, Evidence, Step, Tally, Tolerance
+from rollout.core.evidence import Batch, Counts, Epoch, Evidence, Step, Tally, Tolerance
 from rollout.core.judge import State, judge
 from rollout.core.settings import Settings
 from rollout.core.verdict import Kind, Metric
-from router.core.census import stamp_of_hour
+from router.core.census import LIMITS, stamp_of_hour
 from router.core.clients import Firsts
 from router.core.split import bucket, seed_of
 

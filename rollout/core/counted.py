@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from rollout.core.evidence import LIMITS, NO_SLOW, Counts, Epoch, Evidence, Shadowed, Tally
+from rollout.core.evidence import NO_SLOW, Counts, Epoch, Evidence, Shadowed, Tally
 from rollout.core.failures import NOTHING, OPENED, Books, Heard, entered, opened
+from router.core.census import LIMITS
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 LEAST_KNOWN: Final = 500

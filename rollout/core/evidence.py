@@ -33,8 +33,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-LIMITS: Final = 3
-"""Slow bits per request: beyond legacy's median, 90th and 99th percentile."""
+from router.core.census import LIMITS
 
 
 class Mark(NamedTuple):

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from rollout.core.evidence import (
-    LIMITS,
     NO_SLOW,
     Batch,
     Counts,
@@ -23,6 +22,7 @@ from rollout.core.evidence import (
     Tolerance,
     merge,
 )
+from router.core.census import LIMITS
 from router.core.clients import Firsts
 from router.core.model import PPM
 

@@ -36,9 +36,9 @@ def client_key(route: str, client: bytes) -> int:
 def client_number(client: bytes, key: bytes) -> int:
     """The number under which a client is told to control and recorded: without the key nobody can find out whose it is.
 
-    Keyed BLAKE2b (RFC 7693) of 64 bits; `key` has at most 64 bytes.
+    Keyed BLAKE2b (RFC 7693) of 64 bits, which knows keys of 64 bytes at most: of a longer one the first 64 count.
     """
-    return int.from_bytes(blake2b(client, digest_size=8, key=key, person=b"client").digest(), "big")
+    return int.from_bytes(blake2b(client, digest_size=8, key=key[:64], person=b"client").digest(), "big")
 
 
 class Firsts:

@@ -24,6 +24,7 @@ from rollout.core.verdict import Kind, Verdict
 from router.core.clients import Firsts
 from router.core.model import PPM
 from router.planes.embedded import failures as planes
+from router.planes.embedded.untold import MOST
 from tests.rollout.core.traffic import Court
 
 WORKERS = 4
@@ -59,7 +60,7 @@ class Path:
     share: int
     chance: Random
     rule: bool = True
-    room: int = planes.MOST
+    room: int = MOST
     """Failures that fit into all lists together."""
     waiting: int = 0
     full: int = 0
@@ -145,7 +146,7 @@ class Path:
         return any(verdict.kind is Kind.BREAKER for verdict in self.said)
 
 
-def three_hours(chance: Random, crowd: Crowd, share: int, *, rule: bool = True, room: int = planes.MOST) -> Path:
+def three_hours(chance: Random, crowd: Crowd, share: int, *, rule: bool = True, room: int = MOST) -> Path:
     """Until the end, or until somebody is accused."""
     path = Path(share, chance, rule, room)
     new_side = [chance.random() < share / PPM for _ in range(crowd.clients)]

@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from router.core.census import CELLS, HOUR, MOST_CLIENTS, cell, distinct, seed_of_cells, stamp_of_hour, stamp_of_share
+from router.core.census import CELLS, MOST_CLIENTS, cell, distinct, seed_of_cells, stamp_of_hour, stamp_of_share
+from router.core.clients import HOUR
 from router.core.model import PPM
 from router.core.split import bucket, seed_of
 

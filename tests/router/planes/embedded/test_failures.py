@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from router.core.clients import client_number
 from router.core.model import PPM, Fallback, Source, SubjectSource
-from router.planes.embedded.failures import AT_ONCE, MOST, Failures
+from router.planes.embedded.failures import Failures
+from router.planes.embedded.untold import AT_ONCE, MOST
 from tests.router.planes.embedded.stage import BAD, NEW, NEW_TOO, OK, Stage, route, table
 
 MakeStage = Callable[..., Stage]

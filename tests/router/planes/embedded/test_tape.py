@@ -10,7 +10,8 @@ import pytest
 from router.core.census import Watched
 from router.core.clients import client_number
 from router.core.model import PPM, Fallback, Source, SubjectSource
-from router.planes.embedded.tape import AT_ONCE, MOST, PATIENCE, Tape
+from router.planes.embedded.tape import PATIENCE, Tape
+from router.planes.embedded.untold import AT_ONCE, MOST
 from router.telemetry import RouteBlock
 from tests.router.planes.embedded.stage import BAD, OK, SMALL, Service, Stage, rollback, route, table
 
