@@ -98,11 +98,6 @@ class CounterFiles:
             found = slots.tolist() if found is None else list(map(add, found, slots))
         return found
 
-    def seal(self, start: int, size: int) -> int:
-        """A number that is another one when anything in a block has been counted; far cheaper than the sums."""
-        begin, end = start * _BYTES, (start + size) * _BYTES
-        return hash(tuple([data[begin:end] for data in self._maps.values()]))
-
     def lanes(self, blocks: Mapping[str, int]) -> Lanes:
         """Those of the blocks of routes; the same ones as long as the blocks are."""
         if blocks is not self._blocks:

@@ -60,19 +60,6 @@ async def test_the_death_of_a_worker_loses_no_count(stage: Stage) -> None:
     assert requests(stage, "product") == 10
 
 
-async def test_a_seal_tells_whether_anything_was_counted(stage: Stage) -> None:
-    """By whichever worker, a new one too; a look alone changes nothing."""
-    seals = []
-    start = stage.live.blocks.routes["product"]
-    for number in (0, 1, 0):
-        worker = stage.worker(number)
-        worker.count("product")
-        stage.files.refresh()
-        seals += [stage.files.seal(start, RouteBlock.SIZE)]
-        assert seals[-1] == stage.files.seal(start, RouteBlock.SIZE)
-    assert 3 == len(set(seals))
-
-
 async def test_a_gauge_can_be_asked_of_some_workers_only(stage: Stage) -> None:
     """What a worker that is gone had open is not open any more."""
     start = stage.live.blocks.routes["product"] + RouteBlock.IN_FLIGHT
