@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from router.answers import Difference, Plan, Refusal, not_started, refusal
 from router.archive import Archive
 from router.core.diff import diff
 from router.core.guard import mass_removal
-from router.core.model import Side
-from router.core.orders import Kind, Scope, effective, supersede
+from router.core.model import Side, Table
+from router.core.orders import Kind, Order, Scope, effective, shares_of, supersede
 from router.core.place import Objection, Placed
 from router.core.safety import Facts, check, moved, moved_to_new
 from router.core.subjects import moved_subjects
@@ -73,20 +74,9 @@ def plan(now: Force, compiled: Compiled, facts: Facts) -> Plan:
     """What would follow if this table took force now."""
     table = compiled.table
     orders, gone = supersede(now.orders, table)
-    state = effective(table, orders)
-    after = {route.name: entry.share for route, entry in zip(table.routes, state.routes, strict=True)}
-    routes = route_changes(now.shares(), after)
-    changed = changed_shares(routes)
-    subjects = moved_subjects((now.table, now.state), (table, state))
-    return Plan(
-        lines=tuple(map(str, diff(now.table, table))),
-        routes=routes,
+    return replace(
+        _following(now, table, orders, facts, tuple(map(str, diff(now.table, table)))),
         superseded=gone,
-        moved=moved(changed, facts.traffic),
-        moved_to_new=moved_to_new(changed, facts.traffic),
-        subjects=subjects.total,
-        seeds=subjects.by_seed,
-        violations=check(table, orders, changed, facts),
         removal=mass_removal(now.table, table, facts.traffic),
         notes=compiled.notes,
         confirm=table.safety.confirm if table.safety else None,
@@ -95,14 +85,17 @@ def plan(now: Force, compiled: Compiled, facts: Facts) -> Plan:
 
 def preview(now: Force, placed: Placed, facts: Facts) -> Plan:
     """What would follow if this order were given now."""
-    table, orders = now.table, placed.orders
+    return _following(now, now.table, placed.orders, facts, placed.lines)
+
+
+def _following(now: Force, table: Table, orders: Sequence[Order], facts: Facts, lines: tuple[str, ...]) -> Plan:
+    """What would follow from these orders over this table."""
     state = effective(table, orders)
-    after = {route.name: entry.share for route, entry in zip(table.routes, state.routes, strict=True)}
-    routes = route_changes(now.shares(), after, same=True)
+    routes = route_changes(now.shares(), shares_of(table, state), same=table is now.table)
     changed = changed_shares(routes)
-    subjects = moved_subjects((table, now.state), (table, state))
+    subjects = moved_subjects((now.table, now.state), (table, state))
     return Plan(
-        lines=placed.lines,
+        lines=lines,
         routes=routes,
         superseded=(),
         moved=moved(changed, facts.traffic),
@@ -116,13 +109,7 @@ def preview(now: Force, placed: Placed, facts: Facts) -> Plan:
 
 def difference(first: tuple[State, Compiled], second: tuple[State, Compiled]) -> Difference:
     """From the first of two revisions to the second."""
-    shares = [
-        {
-            route.name: entry.share
-            for route, entry in zip(compiled.table.routes, effective(compiled.table, state.orders).routes, strict=True)
-        }
-        for state, compiled in (first, second)
-    ]
+    shares = [shares_of(compiled.table, effective(compiled.table, state.orders)) for state, compiled in (first, second)]
     (one, old), (two, new) = first, second
     return Difference(
         one.number,

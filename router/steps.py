@@ -13,7 +13,7 @@ from typing import Final
 from router.core.diff import diff
 from router.core.guard import mass_removal
 from router.core.model import Table
-from router.core.orders import EffectiveState, Kind, Order, effective
+from router.core.orders import EffectiveState, Kind, Order, effective, shares_of
 from router.core.place import Placed
 from router.core.safety import Step, Violation
 from router.core.units import write_percent
@@ -46,7 +46,7 @@ class Force:
 
     def shares(self) -> dict[str, int]:
         """By route name."""
-        return {route.name: entry.share for route, entry in zip(self.table.routes, self.state.routes, strict=True)}
+        return shares_of(self.table, self.state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,6 +308,11 @@ def effective(table: Table, orders: Sequence[Order]) -> EffectiveState:
     )
 
 
+def shares_of(table: Table, state: EffectiveState) -> dict[str, int]:
+    """By route name, in ppm."""
+    return {route.name: entry.share for route, entry in zip(table.routes, state.routes, strict=True)}
+
+
 def _routes(routes: Iterable[Route], layers: _Layers) -> Iterator[Effective]:
     """Nearly always orders speak of few routes, and the others are at what they declare."""
     spoken_of, ceilings, declared = layers.spoken_of(), layers.ceilings, layers.declared

@@ -23,7 +23,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from router.core.model import PPM, Route, Side, Table
-from router.core.orders import Covering, Easing, EffectiveState, Kind, Order, Reach, Scope, effective, rules
+from router.core.orders import Covering, Easing, EffectiveState, Kind, Order, Reach, Scope, effective, rules, shares_of
 
 _SINGLE: Final = 200
 """Routes that are rolled back one by one; for more a scope has to be named."""
@@ -165,7 +165,7 @@ def place_rollbacks(
 
 def raised_scopes(table: Table, state: EffectiveState, names: Collection[str]) -> tuple[Scope, ...] | Objection:
     """What was raised and still has a share: groups that are raised as a whole, and single routes."""
-    shares = {route.name: entry.share for route, entry in zip(table.routes, state.routes, strict=True)}
+    shares = shares_of(table, state)
     known = frozenset(names)
     raised = [route for route in table.routes if route.name in known and shares[route.name]]
     if not raised and names:
