@@ -10,9 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ import pytest
 from control.auth import tokens
 from control.auth.roles import TOKEN_ROLES, Role
 from tests.journeys.rig import ROOT, RigFailure, Router
+from tests.journeys.serving import served
 from tests.journeys.traffic import until
 
 ROUTES = """
@@ -154,8 +154,6 @@ def test_in_the_open_only_with_tokens_and_when_somebody_says_so() -> None:
 class Careless(BaseHTTPRequestHandler):
     """A service that gives its secrets away, and fails now and then."""
 
-    protocol_version = "HTTP/1.1"
-
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         data = b"planted-answer"
@@ -165,20 +163,11 @@ class Careless(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def careless() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Careless)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Careless) as (port,):
+        yield port
 
 
 PLANTED = {

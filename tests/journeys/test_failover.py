@@ -41,14 +41,25 @@ class Endpoint:
 
     def kill(self) -> float:
         """When it died."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        return time.monotonic()
+        return kill(self)
 
     def starts(self) -> list[tuple[float, str]]:
         """When requests of users have begun here since the last look, and their paths; probes ask for /."""
         with closing(Starts(self.port)) as log:
             return [(at, path) for _, at, path in log.take() if path != "/"]
+
+
+def kill(*endpoints: Endpoint) -> float:
+    """All at once; when they were dead.
+
+    One after the other would be another story: what the first has lost is repeated at the second, and what that loses too
+    is repeated only within the budget (`router.core.attempt`).
+    """
+    for each in endpoints:
+        each.process.send_signal(signal.SIGKILL)
+    for each in endpoints:
+        each.process.wait()
+    return time.monotonic()
 
 
 @pytest.fixture
@@ -129,8 +140,7 @@ def test_a_site_that_dies_is_taken_over_and_comes_back_slowly(
     """No GET fails, no side changes; the site gets nothing before it has been well for long enough, then a part."""
     with Router(table(endpoints), workers=2) as router, users_of(router) as users:
         is_busy(endpoints["a1"], endpoints["a2"], endpoints["b1"])
-        endpoints["a1"].kill()
-        died = endpoints["a2"].kill()
+        died = kill(endpoints["a1"], endpoints["a2"])
         assert {("new", 200)} == set(after(died, users))
         until(lambda: state(router, "a") == "down")
         seen = time.monotonic()

@@ -12,12 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from tests.journeys.rig import ROOT, Router
+from tests.journeys.serving import served
 
 USERS = [f"u-{number}" for number in range(40)]
 
@@ -40,31 +41,17 @@ routes:
 class Service(BaseHTTPRequestHandler):
     """Answers everything with 200 and two bytes."""
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet
-
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[dict[str, int]]:
-    servers = {name: ThreadingHTTPServer(("127.0.0.1", 0), Service) for name in ("legacy", "new")}
-    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers.values()]
-    for server, thread in zip(servers.values(), threads, strict=True):
-        server.daemon_threads = True
-        thread.start()
-    yield {name: server.server_address[1] for name, server in servers.items()}
-    for server, thread in zip(servers.values(), threads, strict=True):
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Service, Service) as (legacy, new):
+        yield {"legacy": legacy, "new": new}
 
 
 @pytest.fixture

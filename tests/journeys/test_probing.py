@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from tests.journeys.rig import Router
+from tests.journeys.serving import served
 from tests.journeys.traffic import Users, until
 
 HEALTH = "{path: /healthz, interval: 200ms, timeout: 5s, down: 3, up: 3, min_down: 1s, ramp: 0}"
@@ -34,8 +34,6 @@ class Service:
         service = self
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
             def do_GET(self) -> None:
                 probe = self.path == "/healthz"
                 service.probed += probe
@@ -44,20 +42,8 @@ class Service:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        self.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
+        with served(Handler) as (self.port,):
             yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 @pytest.fixture

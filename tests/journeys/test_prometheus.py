@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from tests.journeys.rig import ROOT, Router, free_port
+from tests.journeys.serving import served
 
 PATIENCE = 60.0
 DASHBOARDS = ROOT / "dashboards"
@@ -53,9 +54,6 @@ routes:
 class Legacy(BaseHTTPRequestHandler):
     """Answers everything with 200."""
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet
-
     def do_GET(self) -> None:
         self.send_response(self.status())
         self.send_header("Content-Length", "2")
@@ -64,9 +62,6 @@ class Legacy(BaseHTTPRequestHandler):
 
     def status(self) -> int:
         return 200
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 class New(Legacy):
@@ -79,14 +74,8 @@ class New(Legacy):
 @pytest.fixture(scope="module")
 def router() -> Iterator[Router]:
     """With traffic, a rollback in force and a rollout under way."""
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Legacy, New)]
-    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers]
-    for server, thread in zip(servers, threads, strict=True):
-        server.daemon_threads = True
-        thread.start()
-    legacy, new = (server.server_address[1] for server in servers)
     stop = threading.Event()
-    try:
+    with served(Legacy, New) as (legacy, new):
         with Router(ROUTES.format(legacy=legacy, new=new, dead=free_port()), workers=2) as router:
             ask(router, "/api/v1/rollbacks", {"scope": {"route": "cart"}, "reason": "a rehearsal"})
             for route in ("moved", "doomed"):
@@ -99,11 +88,6 @@ def router() -> Iterator[Router]:
             finally:
                 stop.set()
                 clients.join(20)
-    finally:
-        for server, thread in zip(servers, threads, strict=True):
-            server.shutdown()
-            server.server_close()
-            thread.join(20)
 
 
 def ask(router: Router, path: str, body: object = None) -> Any:

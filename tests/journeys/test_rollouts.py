@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.journeys.rig import ROOT, Router
+from tests.journeys.serving import served
 from tests.journeys.traffic import until
 
 
@@ -45,34 +46,14 @@ class Side:
 @contextmanager
 def serving(side: Side) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body at once: two packets would wait for each other's confirmation
-
         def do_GET(self) -> None:
             self.send_response(500 if side.fails(self.headers["X-User-Id"]) else 200)
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"ok")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A router that ends leaves connections behind."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Handler) as (port,):
+        yield port
 
 
 class Shop:

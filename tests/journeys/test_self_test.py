@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from tests.journeys.rig import ROOT, Router
+from tests.journeys.serving import served
 from tests.journeys.traffic import until
 
 USERS = 80
@@ -35,8 +36,6 @@ routes:
 class Legacy(BaseHTTPRequestHandler):
     """Fails for some, lets others wait."""
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
     asked = 0
 
     def do_GET(self) -> None:
@@ -48,17 +47,6 @@ class Legacy(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A router that ends leaves connections behind."""
 
 
 def user(port: int, number: int, stop: threading.Event) -> None:
@@ -75,24 +63,17 @@ def user(port: int, number: int, stop: threading.Event) -> None:
 @contextmanager
 def busy() -> Iterator[Router]:
     """A router with two workers, and traffic on route `a` alone."""
-    server, stop = Server(("127.0.0.1", 0), Legacy), threading.Event()
-    serving = threading.Thread(target=server.serve_forever, args=(0.05,))
-    serving.start()
-    try:
-        with Router(ROUTES % server.server_address[1], workers=2) as router:
-            users = [threading.Thread(target=user, args=(router.port, number, stop)) for number in range(4)]
+    stop = threading.Event()
+    with served(Legacy) as (legacy,), Router(ROUTES % legacy, workers=2) as router:
+        users = [threading.Thread(target=user, args=(router.port, number, stop)) for number in range(4)]
+        for each in users:
+            each.start()
+        try:
+            yield router
+        finally:
+            stop.set()
             for each in users:
-                each.start()
-            try:
-                yield router
-            finally:
-                stop.set()
-                for each in users:
-                    each.join()
-    finally:
-        server.shutdown()
-        server.server_close()
-        serving.join()
+                each.join()
 
 
 def command(router: Router, *words: str) -> list[str]:

@@ -12,11 +12,12 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from tests.journeys.rig import ROOT, Router
+from tests.journeys.serving import served
 from tests.journeys.traffic import until
 
 ROUTES = """\
@@ -43,8 +44,6 @@ routes:
 class Service(BaseHTTPRequestHandler):
     """Answers in JSON; what it was asked is remembered."""
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet
     side: str
     asked: list[tuple[str, str, bool]]
     gate: threading.Event
@@ -70,39 +69,21 @@ class Service(BaseHTTPRequestHandler):
             return {"cents": 10.0 + 0.01 * new, "name": "Thing" if new else "thing", "email": "a@b.example"}
         return {"path": self.path, "trace": str(uuid.uuid4())}
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Copies are cut when their time is over; that is not for standard error."""
-
 
 @contextmanager
 def sides() -> Iterator[dict[str, list[tuple[str, str, bool]]]]:
     """What either side was asked; ports are under `ports`."""
     gate = threading.Event()
     asked: dict[str, list[Any]] = {"legacy": [], "new": [], "ports": []}
-    servers = []
-    for side in ("legacy", "new"):
-        handler = type(side, (Service,), {"side": side, "asked": asked[side], "gate": gate})
-        servers.append(Server(("127.0.0.1", 0), handler))
-        asked["ports"].append(servers[-1].server_address[1])
-    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers]
-    for thread in threads:
-        thread.start()
-    try:
-        yield asked
-    finally:
-        gate.set()
-        for server, thread in zip(servers, threads, strict=True):
-            server.shutdown()
-            server.server_close()
-            thread.join()
+    handlers = (
+        type(side, (Service,), {"side": side, "asked": asked[side], "gate": gate}) for side in ("legacy", "new")
+    )
+    with served(*handlers) as ports:
+        asked["ports"] += ports
+        try:
+            yield asked
+        finally:
+            gate.set()
 
 
 def ask(port: int, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from tests.journeys.rig import ROOT, Router
+from tests.journeys.serving import served
 from tests.journeys.traffic import until
 
 ROUTES = """\
@@ -61,20 +62,9 @@ class Side:
         return json.dumps({"path": path, "price": {"amount": amount}, "trace": str(uuid.uuid4())}).encode()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Copies are cut when their time is over; that is not for standard error."""
-
-
 @contextmanager
 def serving(side: Side) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # the head and the body of an answer leave together
-
         def do_GET(self) -> None:
             side.copies += "X-Strangler-Shadow" in self.headers
             side.well.wait(60)
@@ -89,21 +79,13 @@ def serving(side: Side) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = _Server(("127.0.0.1", side.port), Handler)
-    side.port, side.gone = server.server_address[1], False
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield
-    finally:
-        side.gone = True
-        side.well.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Handler, port=side.port) as (port,):
+        side.port, side.gone = port, False
+        try:
+            yield
+        finally:
+            side.gone = True
+            side.well.set()
 
 
 @dataclass(frozen=True)

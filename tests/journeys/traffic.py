@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self
+
+from tests.journeys.serving import served
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,6 @@ class Gate:
 class Service(BaseHTTPRequestHandler):
     """Answers everything with 200."""
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet
     gate: Gate
 
     def do_GET(self) -> None:
@@ -53,34 +53,16 @@ class Service(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"ok")
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A router that was killed leaves connections behind; that is not for standard error."""
-
 
 @contextmanager
 def services(gate: Gate) -> Iterator[dict[str, int]]:
     """The ports of `legacy` and `new`."""
     handler = type("Gated", (Service,), {"gate": gate})
-    servers = {name: _Server(("127.0.0.1", 0), handler) for name in ("legacy", "new")}
-    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers.values()]
-    for thread in threads:
-        thread.start()
-    try:
-        yield {name: server.server_address[1] for name, server in servers.items()}
-    finally:
-        gate.open.set()
-        for server, thread in zip(servers.values(), threads, strict=True):
-            server.shutdown()
-            server.server_close()
-            thread.join()
+    with served(handler, handler) as (legacy, new):
+        try:
+            yield {"legacy": legacy, "new": new}
+        finally:
+            gate.open.set()
 
 
 @dataclass
