@@ -34,6 +34,6 @@ class Tape:
         return True
 
     def take(self, now: float) -> dict[str, Any]:
-        """`Untold.take`; each row is [Unix time of its end, client's number, 1 if it failed, bucket of its duration]."""
+        """`Untold.take`; each is [Unix time of its end, client's number, 1 if it failed, bucket of its duration]."""
         self._collected = now
         return self._untold.take()
