@@ -52,8 +52,8 @@ class Endpoint:
 def kill(*endpoints: Endpoint) -> float:
     """All at once; when they were dead.
 
-    One after the other would be another story: what the first has lost is repeated at the second, and what that loses too
-    is repeated only within the budget (`router.core.attempt`).
+    One after the other would be another story: what the first has lost is repeated at the second, and what that loses
+    too is repeated only within the budget (`router.core.attempt`).
     """
     for each in endpoints:
         each.process.send_signal(signal.SIGKILL)
