@@ -26,6 +26,7 @@ MODULES: Final = (
     "router.core.decide",
     "router.core.template",
     "router.planes.embedded.bodies",
+    "router.planes.embedded.bounds",
     "router.planes.embedded.census",
     "router.planes.embedded.client",
     "router.planes.embedded.counters",

@@ -26,6 +26,9 @@ PREFLIGHT: Final = -2
 
 _ROLLBACK: Final = int(Cause.ROLLBACK)
 _PIN: Final = int(Cause.PIN)
+# Members of an Enum cost a look-up each on the hot path; these are the same objects.
+_LEGACY: Final = Side.LEGACY
+_NEW: Final = Side.NEW
 
 
 class Reason(IntEnum):
@@ -60,7 +63,7 @@ def decide(share: int, live: int, cause: int, override: Side | None, drawn: int)
     matter need not be computed: it does not for a share of 0, nor for one of PPM that is live as a whole.
     """
     if cause == _ROLLBACK:
-        return Side.LEGACY, Reason.ROLLBACK
+        return _LEGACY, Reason.ROLLBACK
     if cause != _PIN:
         if override is not None:
             return override, Reason.OVERRIDE
@@ -68,16 +71,16 @@ def decide(share: int, live: int, cause: int, override: Side | None, drawn: int)
     else:
         reason = Reason.PIN
     if live >= PPM:
-        return Side.NEW, reason
+        return _NEW, reason
     if share <= 0:
-        return Side.LEGACY, reason
+        return _LEGACY, reason
     if share >= PPM:  # but not all of it is live
-        return (Side.NEW, reason) if 0 <= drawn < live else (Side.LEGACY, Reason.HEALTH)
+        return (_NEW, reason) if 0 <= drawn < live else (_LEGACY, Reason.HEALTH)
     if drawn < 0:
-        return Side.LEGACY, Reason.NO_SUBJECT if drawn == NO_SUBJECT else Reason.PREFLIGHT
+        return _LEGACY, Reason.NO_SUBJECT if drawn == NO_SUBJECT else Reason.PREFLIGHT
     if drawn < live:
-        return Side.NEW, reason
-    return Side.LEGACY, Reason.HEALTH if drawn < share else reason
+        return _NEW, reason
+    return _LEGACY, Reason.HEALTH if drawn < share else reason
 
 
 def place_at_site(
@@ -87,7 +90,7 @@ def place_at_site(
 
     A site that is rolled back keeps its subjects, and legacy answers them.
     """
-    if side is Side.LEGACY:
+    if side is _LEGACY:
         return pick_site(placing.legacy_spread, subject, seed, placing.legacy), None
     if not placing.new:
         return "", Reason.DRAIN

@@ -10,7 +10,7 @@ The site is drawn with a second seed, so that moving sites never moves a side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -74,7 +74,7 @@ def header_names(chain: Sequence[Link]) -> frozenset[bytes]:
 
 
 def subject(
-    chain: Sequence[Link], headers: Mapping[bytes, bytes] | None, client_ip: bytes, chance: bytes
+    chain: Sequence[Link], headers: dict[bytes, bytes] | None, client_ip: bytes, chance: bytes
 ) -> tuple[bytes, SubjectSource] | None:
     """The first value that the chain yields, with its source; None when no source yields one.
 

@@ -10,7 +10,7 @@ import re
 from typing import Final, final
 
 from router.core.headers import BadField, trailer_lines
-from router.core.model import Limits
+from router.planes.embedded.bounds import Bounds
 
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*(;[\t\x20-\x7e\x80-\xff]*))?\Z")
 _SIZE_BEGINNING: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?)?\r?\Z")
@@ -45,7 +45,7 @@ class ChunkedReader:
     What it holds back is bounded by the limits on size lines and trailers.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         self._held = b""
         self._left = -1

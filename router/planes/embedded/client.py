@@ -95,7 +95,7 @@ class ClientConnection:
             self._mode = Mode.DRAIN
             self.refuse(Refused(503, ErrorCode.OVERLOAD, "too many connections"))
             return
-        self.wait_until(self._plane.wheel.now + self._plane.snapshot.settings.limits.head_timeout)
+        self.wait_until(self._plane.wheel.now + self._plane.snapshot.limits.head_timeout)
 
     def data_received(self, data: bytes) -> None:
         mode = self._mode
@@ -105,7 +105,7 @@ class ClientConnection:
             self._body(data)
         elif mode is _WAIT:
             self._buffer += data
-            if len(self._buffer) > self._plane.snapshot.settings.limits.buffer:
+            if len(self._buffer) > self._plane.snapshot.limits.buffer:
                 self.pause_reading()
         elif mode is Mode.TUNNEL and self._tunnel is not None:
             self._tunnel.client_data(data)
@@ -183,7 +183,7 @@ class ClientConnection:
             data = data[2:]
             self._scanned = 0
         end = data.find(b"\r\n\r\n", self._scanned)
-        limits = self._plane.snapshot.settings.limits
+        limits = self._plane.snapshot.limits
         if end < 0 or end > limits.head:
             self._partial_head(data)
             return
@@ -193,7 +193,7 @@ class ClientConnection:
                 data[:end],
                 self._plane.memory,
                 limits,
-                non_ascii_target=self._plane.snapshot.settings.non_ascii_target,
+                non_ascii_target=self._plane.snapshot.non_ascii_target,
             )
             self._begin(request, data[end + 4 :])
         except Refused as refused:
@@ -236,7 +236,7 @@ class ClientConnection:
 
     def _partial_head(self, data: bytes) -> None:
         """Not a whole head yet: refuse early what can never become one."""
-        limits = self._plane.snapshot.settings.limits
+        limits = self._plane.snapshot.limits
         if BARE_LF.search(data, max(self._scanned - 1, 0)):
             self.refuse(Refused(400, ErrorCode.BAD_REQUEST, "a bare CR or LF in the head of the request"))
             return
@@ -276,7 +276,7 @@ class ClientConnection:
             return
         self._mode = _HEAD
         plane = self._plane
-        self.wait_until(plane.wheel.now + plane.snapshot.settings.limits.keepalive_idle)
+        self.wait_until(plane.wheel.now + plane.snapshot.limits.keepalive_idle)
         self._take_next()
         if not self._reading:
             self.resume_reading()
@@ -372,7 +372,7 @@ class ClientConnection:
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.abandon()
-        self.wait_until(self._plane.wheel.now + self._plane.snapshot.settings.limits.send_stall)
+        self.wait_until(self._plane.wheel.now + self._plane.snapshot.limits.send_stall)
         self.transport.close()
 
     def cut(self, *, clean_end_possible: bool) -> None:
@@ -443,7 +443,7 @@ class ClientConnection:
     def wait_until(self, deadline: float) -> None:
         """Wait until then at most; a client that has closed its side gets only a little time without progress."""
         if self._eof and self._mode is not Mode.TUNNEL:
-            deadline = min(deadline, self._plane.wheel.now + self._plane.snapshot.settings.limits.half_close)
+            deadline = min(deadline, self._plane.wheel.now + self._plane.snapshot.limits.half_close)
         self._due = deadline
         if not self._reading:
             deadline = min(deadline, self._plane.wheel.now + _GLANCE)

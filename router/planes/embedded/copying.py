@@ -12,8 +12,8 @@ from typing import Final
 
 from router.core.capture import MAX_BODY, Taken, Who
 from router.core.headers import BadField
-from router.core.model import Limits
 from router.planes.embedded.bodies import ChunkedReader
+from router.planes.embedded.bounds import Bounds
 from router.planes.embedded.heads import CHUNKED, UNTIL_CLOSE, Answer, Memory, parse_answer
 
 _MOST_IDLE: Final = 16
@@ -27,7 +27,7 @@ Place = tuple[str, int]
 class AnswerTaker:
     """Takes down one answer from the bytes of an upstream, bounded."""
 
-    def __init__(self, who: Who, method: bytes, limits: Limits, memory: Memory) -> None:
+    def __init__(self, who: Who, method: bytes, limits: Bounds, memory: Memory) -> None:
         self.who = who
         self._method = method
         self._limits = limits

@@ -106,7 +106,7 @@ class Exchange:
         self.entry: RouteEntry = self.snapshot.unlisted
         if request.length:
             self.request_done = False
-            self._body = RequestBody(request.length, self.snapshot.settings.limits)
+            self._body = RequestBody(request.length, self.snapshot.limits)
 
     # ------------------------------------------------------------------ route and decide
 
@@ -144,7 +144,7 @@ class Exchange:
             if not self.trial:
                 side, reason = _LEGACY, _BREAKER
         self.on_new = side is _NEW
-        self.reason = int(reason)
+        self.reason = reason
 
     # ------------------------------------------------------------------ a connection
 
@@ -220,7 +220,7 @@ class Exchange:
         if self.request_done:
             client.wait_until(now + self.entry.handling.head_timeout)
         else:
-            client.wait_until(now + self.snapshot.settings.limits.body_stall)
+            client.wait_until(now + self.snapshot.limits.body_stall)
             client.resume_reading()
 
     # ------------------------------------------------------------------ the request's body
@@ -234,7 +234,7 @@ class Exchange:
             wire = body.feed(data)
         except BadField as bad:
             raise Refused(400, ErrorCode.BAD_REQUEST, str(bad)) from None
-        limits = self.snapshot.settings.limits
+        limits = self.snapshot.limits
         if body.size > limits.max_body:
             raise Refused(413, ErrorCode.BODY_TOO_LARGE, f"the body is longer than {limits.max_body} bytes")
         if wire:
@@ -257,12 +257,12 @@ class Exchange:
         if connection is not None:
             self._forget_if_long(body)
             connection.transport.write(wire)
-        elif body.kept > self.snapshot.settings.limits.buffer:
+        elif body.kept > self.snapshot.limits.buffer:
             self.client.pause_reading()
 
     def _forget_if_long(self, body: RequestBody) -> None:
         """Past the replay limit, or once the answer has begun, the body cannot be sent again."""
-        if self.answer is not None or body.kept > self.snapshot.settings.limits.replay:
+        if self.answer is not None or body.kept > self.snapshot.limits.replay:
             body.forget()
 
     @property
@@ -294,7 +294,7 @@ class Exchange:
         if self._head_buffer:
             data = self._head_buffer + data
             self._head_buffer = b""
-        limits = self.snapshot.settings.limits
+        limits = self.snapshot.limits
         while data:
             end = data.find(b"\r\n\r\n")
             try:
@@ -345,7 +345,7 @@ class Exchange:
             copy.head(answer)
         client = self.client
         length = answer.length
-        limits = self.snapshot.settings.limits
+        limits = self.snapshot.limits
         in_sight = length >= 0 or self.request.minor > 0  # the client will see the answer's end before the connection's
         if not (self.request_done and in_sight) or self.plane.draining or client.requests >= limits.keepalive_requests:
             self.keep_alive = False
@@ -395,7 +395,7 @@ class Exchange:
 
     def _await_client(self) -> None:
         self._unsent = self.client.unsent()
-        self.client.wait_until(self.plane.wheel.now + self.snapshot.settings.limits.send_stall)
+        self.client.wait_until(self.plane.wheel.now + self.snapshot.limits.send_stall)
 
     def client_drained(self) -> None:
         """The client takes more of the answer."""

@@ -24,7 +24,7 @@ from router.core.headers import (
     valid_host,
     without,
 )
-from router.core.model import Limits
+from router.planes.embedded.bounds import Bounds
 from router.telemetry import ErrorCode
 
 CHUNKED: Final = -1
@@ -39,8 +39,9 @@ _MEMORY_LINE: Final = 512
 _COMMON_METHODS: Final = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"})
 _METHOD_LENGTH: Final = 32
 _BODILESS: Final = frozenset({204, 304})
-_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+\Z")
-_RAW_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e\x80-\xff]+\Z")
+_SAME_TARGET: Final = bytes(byte if 0x21 <= byte <= 0x7E and byte != 0x23 else 0x20 for byte in range(0x100))
+"""Leaves a request target as it is, unless it has white space, a control, a fragment or what is not ASCII."""
+_SAME_RAW_TARGET: Final = _SAME_TARGET[:0x80] + bytes(range(0x80, 0x100))
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]*)(.*)\Z", re.DOTALL)
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\Z")
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]\Z")
@@ -146,7 +147,10 @@ class Memory:
 
     def request(self, line: bytes) -> Field:
         """The verdict on a line not remembered yet."""
-        return self._keep(self.requests, line, request_field(line, self.subject_names))
+        field = request_field(line, self.subject_names)
+        if field.kind is _HOST and not valid_host(field.value):
+            raise BadField("Host is malformed")
+        return self._keep(self.requests, line, field)
 
     def response(self, line: bytes) -> Field:
         """The same for a line of an answer."""
@@ -172,7 +176,7 @@ class Memory:
         return known
 
 
-def parse_request(head: bytes, memory: Memory, limits: Limits, *, non_ascii_target: bool = False) -> Request:
+def parse_request(head: bytes, memory: Memory, limits: Bounds, *, non_ascii_target: bool = False) -> Request:
     """The request whose head this is (without its closing empty line); raises `Refused`."""
     lines = head.split(b"\r\n")
     if len(lines) - 1 > limits.fields:
@@ -188,7 +192,7 @@ def parse_request(head: bytes, memory: Memory, limits: Limits, *, non_ascii_targ
     return request
 
 
-def _first_line(line: bytes, request: Request, limits: Limits, *, non_ascii_target: bool) -> None:
+def _first_line(line: bytes, request: Request, limits: Bounds, *, non_ascii_target: bool) -> None:
     if len(line) > limits.request_line:
         raise Refused(414, ErrorCode.TARGET_TOO_LONG, f"the request line is longer than {limits.request_line} bytes")
     parts = line.split(b" ")
@@ -206,7 +210,7 @@ def _first_line(line: bytes, request: Request, limits: Limits, *, non_ascii_targ
         raise Refused(400, ErrorCode.BAD_REQUEST, "the request line does not end in an HTTP version")
     if method not in _COMMON_METHODS:
         _check_method(method)
-    if not (_RAW_TARGET if non_ascii_target else _TARGET).match(target):
+    if not target or target.translate(_SAME_RAW_TARGET if non_ascii_target else _SAME_TARGET) != target:
         raise Refused(400, ErrorCode.BAD_REQUEST, "the request target has a character that is not allowed")
     request.method = method
     request.target = target
@@ -246,7 +250,7 @@ def _unusual_target(request: Request) -> None:
 
 
 def _sort_request_lines(
-    lines: list[bytes], request: Request, memory: Memory, limits: Limits
+    lines: list[bytes], request: Request, memory: Memory, limits: Bounds
 ) -> dict[Kind, list[Field]] | None:
     """Passes common lines on; gathers those that mean something to the router by kind."""
     known = memory.requests
@@ -255,8 +259,8 @@ def _sort_request_lines(
     named: dict[bytes, bytes] | None = None
     authority = request.host
     host: bytes | None = None
-    del lines[0]
-    for line in lines:
+    for number in range(1, len(lines)):
+        line = lines[number]
         field = known.get(line)
         if field is PASSES:
             kept.append(line)
@@ -270,8 +274,8 @@ def _sort_request_lines(
         kind = field.kind
         line = field.line  # as it is sent on
         if kind is _HOST:
-            if host is not None or not valid_host(field.value):
-                raise BadField("Host is malformed" if host is None else "more than one Host")
+            if host is not None:
+                raise BadField("more than one Host")
             host = field.value
             kept.append(b"Host: " + authority if authority else line)
         elif kind is _SUBJECT:
@@ -399,7 +403,7 @@ def _connection(values: list[bytes], special: dict[Kind, list[Field]], request: 
             request.upgrade = upgrades[0].value
 
 
-def answer_up_to(end: int, data: bytes, memory: Memory, limits: Limits, method: bytes) -> Answer | None:
+def answer_up_to(end: int, data: bytes, memory: Memory, limits: Bounds, method: bytes) -> Answer | None:
     """The answer whose head is in these bytes up to there; None while its end has not come, which is -1.
 
     Raises `BadField` for what is no answer, and as early as can be for what can never become one.
@@ -414,7 +418,7 @@ def answer_up_to(end: int, data: bytes, memory: Memory, limits: Limits, method: 
 
 
 def parse_answer(  # noqa: C901  # one pass over the lines, with one branch for each kind
-    head: bytes, memory: Memory, limits: Limits, method: bytes
+    head: bytes, memory: Memory, limits: Bounds, method: bytes
 ) -> Answer:
     """The answer to a request of this method; raises `BadField` when it is not one unambiguous message."""
     lines = head.split(b"\r\n")
@@ -430,8 +434,8 @@ def parse_answer(  # noqa: C901  # one pass over the lines, with one branch for 
     connection: list[bytes] | None = None
     known = memory.responses
     kept = answer.lines
-    del lines[0]
-    for line in lines:
+    for number in range(1, len(lines)):
+        line = lines[number]
         field = known.get(line)
         if field is PASSES:
             kept.append(line)

@@ -72,7 +72,7 @@ class Copy:
         self.offered = self._time()
         self.launched = 0.0
         who = Who.NEW if self.on_new else Who.LEGACY
-        self.ours = AnswerTaker(who, request.method, exchange.snapshot.settings.limits, exchange.plane.memory)
+        self.ours = AnswerTaker(who, request.method, exchange.snapshot.limits, exchange.plane.memory)
         self._ours: Taken | None = None
         self._theirs: list[Taken] | None = None
         self.over = False
@@ -299,7 +299,7 @@ class Mirror:
             lines.append(b"Host: " + pool.endpoint.authority.encode())
         request = b"\r\n".join((copy.request.first_line, *lines, b"", b"".join(copy.body)))
         handling = copy.entry.handling
-        taker = AnswerTaker(who, copy.request.method, copy.snapshot.settings.limits, self._plane.memory)
+        taker = AnswerTaker(who, copy.request.method, copy.snapshot.limits, self._plane.memory)
         place = pool.address, pool.endpoint.port
         whole = min(2 * handling.head_timeout, LONGEST)
         return await self._pools.ask(place, request, taker, handling.connect_timeout, whole)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from router.core.model import Limits
 from router.planes.embedded.bodies import LAST_CHUNK, ChunkedReader, chunk, last_chunk
+from router.planes.embedded.bounds import Bounds
 from router.planes.embedded.heads import CHUNKED, UNTIL_CLOSE
 
 _CHUNKED: Final = CHUNKED
@@ -26,7 +26,7 @@ class Passage:
     """What lies behind it."""
     _reader: ChunkedReader | None = None
 
-    def __init__(self, length: int, limits: Limits, *, chunked: bool) -> None:
+    def __init__(self, length: int, limits: Bounds, *, chunked: bool) -> None:
         """`length`: its bytes, or CHUNKED, or UNTIL_CLOSE; `chunked`: it is sent on in chunks."""
         self._left = length
         self._chunked = chunked
@@ -82,7 +82,7 @@ class RequestBody(Passage):
     kept: int = 0
     """Bytes at hand, as they are sent."""
 
-    def __init__(self, length: int, limits: Limits) -> None:
+    def __init__(self, length: int, limits: Bounds) -> None:
         super().__init__(length, limits, chunked=length == _CHUNKED)
         self._pieces: list[bytes] = []
 

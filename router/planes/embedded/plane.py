@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _TOO_LARGE: Final = frozenset({413, 414, 431})
 _BAD: Final = frozenset({400, 405, 501, 505})
+_LAST_DIGITS: Final = [b"%02x" % number for number in range(0x100)]
 
 
 class Plane:
@@ -81,6 +82,8 @@ class Plane:
         self._own_gauges: set[int] = set()
         """Blocks whose gauges are this process's, not those of one that has died."""
         self._id_prefix = os.urandom(8).hex().encode()
+        self._id_begin = b""
+        """What the ids of 256 requests in a row have in common."""
         self._id_count = 0
         self._tell_date()
 
@@ -212,7 +215,7 @@ class Plane:
 
     def _recall_tunnels(self, snapshot: Snapshot) -> None:
         """Tunnels on a new side that is held drain, and after a while they are closed; a resume lets them be."""
-        drain = snapshot.settings.limits.tunnel_drain
+        drain = snapshot.limits.tunnel_drain
         for exchange in self.tunnels:
             recalled = exchange.on_new and snapshot.recalls(exchange.entry.name, exchange.site)
             timer = self._recalled.get(exchange)
@@ -231,7 +234,7 @@ class Plane:
         self.bump(WorkerSlot.ACCEPTED)
         self.clients.add(client)
         self.count(WorkerSlot.CONNECTIONS, 1)
-        if len(self.clients) > min(self.snapshot.settings.limits.connections, self.room):
+        if len(self.clients) > min(self.snapshot.limits.connections, self.room):
             self.bump(WorkerSlot.REFUSED_CONNECTIONS)
             return False
         return True
@@ -246,7 +249,7 @@ class Plane:
 
     def open_tunnel(self, exchange: Exchange) -> bool:
         """Count a new tunnel; False when there are too many."""
-        if len(self.tunnels) >= self.snapshot.settings.limits.tunnels:
+        if len(self.tunnels) >= self.snapshot.limits.tunnels:
             self.bump(WorkerSlot.TUNNELS_REFUSED)
             return False
         self.tunnels.add(exchange)
@@ -295,6 +298,7 @@ class Plane:
 
     def _tally(self) -> None:
         """Write down what the pools have counted: every tick, since a slot costs more than a number of one's own."""
+        self.recent.turn()
         for pool in self.pools.all():
             pool.tally()
 
@@ -307,8 +311,11 @@ class Plane:
 
     def next_request_id(self) -> bytes:
         """32 hexadecimal digits that no other worker makes."""
+        low = self._id_count & 0xFF
+        if not low:
+            self._id_begin = b"%b%014x" % (self._id_prefix, self._id_count >> 8)
         self._id_count += 1
-        return b"%b%016x" % (self._id_prefix, self._id_count)
+        return self._id_begin + _LAST_DIGITS[low]
 
     # ------------------------------------------------------------------ tasks
 

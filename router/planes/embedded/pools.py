@@ -85,7 +85,7 @@ class EndpointPool:
 
     def wait(self, exchange: Exchange) -> bool:
         """Queue for a connection and see to it that one comes; False when the line is full."""
-        limits = self._plane.snapshot.settings.limits
+        limits = self._plane.snapshot.limits
         room = self._has_room()
         if not room and len(self.waiting) >= limits.endpoint_waiting:
             return False
@@ -96,7 +96,7 @@ class EndpointPool:
         return True
 
     def _has_room(self) -> bool:
-        most = self.most or self._plane.snapshot.settings.limits.endpoint_connections
+        most = self.most or self._plane.snapshot.limits.endpoint_connections
         return self.open + self._connecting < most
 
     @property
@@ -118,7 +118,7 @@ class EndpointPool:
             exchange.connected(connection, fresh=False)
             return
         plane = self._plane
-        limits = plane.snapshot.settings.limits
+        limits = plane.snapshot.limits
         if self.retired or plane.draining or len(self.idle) >= limits.pool_size:
             connection.close()
             return

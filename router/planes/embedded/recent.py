@@ -1,7 +1,8 @@
 """The newest exchanges of this worker, for those who ask afterwards: which side served this request, and why?
 
-A ring of plain values: writing one costs a slot of a list, and the oldest is forgotten.  It keeps neither connections
-nor snapshots alive, and no more than the beginning of a long target.
+A ring of plain values, in which the oldest is forgotten.  Whatever was out of the ordinary is kept, and of what went as
+it should so many a tick, or a busy worker would have forgotten a failure before anybody could ask.  It keeps neither
+connections nor snapshots alive, and no more than the beginning of a long target.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from router.planes.embedded.snapshot import LABEL
 
 SIZE: Final = 1024
 """Exchanges of one worker."""
+ORDINARY: Final = 100
+"""Exchanges that went as they should, in one tick of the wheel: a thousand a second."""
 LONGEST_TARGET: Final = 512
 MOST_FOUND: Final = 10
 """A client may give one id to many requests."""
@@ -27,6 +30,16 @@ class Recent:
     def __init__(self, size: int = SIZE) -> None:
         self._slots: list[Any] = [None] * size
         self._next = 0
+        self._room = ORDINARY
+
+    def turn(self) -> None:
+        """A tick is over."""
+        self._room = ORDINARY
+
+    def has_room(self) -> bool:
+        """Is one that went as it should to be kept?  If so it takes its place."""
+        self._room -= 1
+        return self._room >= 0
 
     def put(  # noqa: PLR0917  # the hot path calls by position
         self,

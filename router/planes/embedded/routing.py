@@ -29,17 +29,23 @@ _OPTIONS: Final = b"OPTIONS"
 _LEGACY: Final = Side.LEGACY
 _NEW: Final = Side.NEW
 _ANY: Final = ("GET",)
+_PERCENT: Final = 0x25
+_QUESTION: Final = 0x3F
+_DOT: Final = 0x2E
+"""Searched for as numbers: `in` takes bytes for one first, and the error that this makes costs a microsecond."""
 
 
 def route_of(request: Request, snapshot: Snapshot) -> RouteEntry:
     """The request's route, or what stands for having none.  Raises `Refused` for a path that is ambiguous."""
-    path = request.target.partition(b"?")[0]
+    path = request.target
+    if _QUESTION in path:
+        path = path.partition(b"?")[0]
     if path[:1] != b"/":
         return snapshot.unlisted
-    if b"%" in path or not path.isascii():
+    if _PERCENT in path or not path.isascii():
         path = normalise(path)
     segments = path[1:].split(b"/")
-    if b"/." in path and has_dots(segments):
+    if _DOT in path and has_dots(segments):
         if snapshot.settings.dot_segments is DotRule.REFUSE:
             raise Refused(400, ErrorCode.BAD_REQUEST, "the path has dot segments; send the path they resolve to")
         return snapshot.unlisted

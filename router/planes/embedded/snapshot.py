@@ -7,19 +7,18 @@ gives a finished snapshot at the commit.  A delta makes a new snapshot that shar
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
-from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from router.core.hold import Hold, laid_over
 from router.core.match import Matcher
-from router.core.model import UNLISTED, Expose, Fallback, Limits, Route, Shadow
+from router.core.model import UNLISTED, Expose, Fallback, Route, Shadow
 from router.core.orders import Cause
 from router.core.places import Filling, Placing
 from router.core.split import SITE_SALT, header_names, links, seed_of
 from router.core.wire import Settings, content_hash, route_from_row, settings_from_message
+from router.planes.embedded.bounds import Bounds
 
 if TYPE_CHECKING:
     from router.core.breaker import RouteBreaker
@@ -28,15 +27,6 @@ if TYPE_CHECKING:
     from router.planes.embedded.pools import Destination
 
 
-def enforced(limits: Limits) -> Limits:
-    """Limits as they are compared with: where 0 is written for "no limit" stands a number that nothing reaches."""
-    unlimited: dict[str, Any] = {
-        name: inf if isinstance(value, float) else _ENDLESS for name, value in asdict(limits).items() if not value
-    }
-    return replace(limits, **unlimited)
-
-
-_ENDLESS = 2**62
 LABEL: Final = b"X-Strangler-Route: "
 
 
@@ -102,12 +92,16 @@ class Snapshot:
     """Everything in force at one revision.  Never changed once it is in force, but for what is observed."""
 
     settings: Settings
+    limits: Bounds
+    """Those of the settings, as they are compared with."""
     unlisted: RouteEntry
 
     def __init__(self, revision: int) -> None:
         self.revision = revision
         self.number: object = revision
         """The same, for passing on as it is."""
+        self.non_ascii_target = False
+        """Of the settings, where the hot path finds it sooner."""
         self.digest = ""
         self.structure = ""
         self.matcher: Matcher[RouteEntry] = Matcher()
@@ -145,6 +139,8 @@ class Snapshot:
         """The same structure with another effective state."""
         other = Snapshot(revision)
         other.settings = self.settings
+        other.limits = self.limits
+        other.non_ascii_target = self.non_ascii_target
         other.unlisted = self.unlisted
         other.structure = self.structure
         other.matcher = self.matcher
@@ -272,7 +268,8 @@ class Receiver:
             for row in message["rows"]:
                 self._route(row, building)
         elif operation == "state":
-            same: dict[int, int] = {}  # equal shares become one object, which stays close to the processor
+            # Equal shares become one object, which stays close to the processor; compiled code makes ints anew.
+            same: dict[Any, Any] = {}
             building.shares = [same.setdefault(share, share) for share in message["shares"]]
             building.causes = bytes(message["causes"])
             building.take_sites(message)
@@ -285,8 +282,9 @@ class Receiver:
 
     def _settings(self, message: dict[str, Any], building: Snapshot) -> None:
         settings = settings_from_message(message)
-        settings = replace(settings, limits=enforced(settings.limits))
         building.settings = settings
+        building.limits = Bounds(settings.limits)
+        building.non_ascii_target = settings.non_ascii_target
         building.networks = tuple(ip_network(network, strict=False) for network in settings.trusted)
         for name in settings.upstreams:
             self._destinations[name] = self._pools.destination(settings, name)

@@ -10,7 +10,7 @@ from router.planes.embedded import writing
 from router.planes.embedded.heads import Answer
 
 if TYPE_CHECKING:
-    from router.core.model import Limits
+    from router.planes.embedded.bounds import Bounds
     from router.planes.embedded.client import ClientConnection
     from router.planes.embedded.deadlines import Wheel
     from router.planes.embedded.exchange import Exchange
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Tunnel:
     """Both ends of one."""
 
-    def __init__(self, client: ClientConnection, upstream: UpstreamConnection, wheel: Wheel, limits: Limits) -> None:
+    def __init__(self, client: ClientConnection, upstream: UpstreamConnection, wheel: Wheel, limits: Bounds) -> None:
         self._client = client
         self._upstream = upstream
         self._wheel = wheel
@@ -85,7 +85,7 @@ def switch(exchange: Exchange, answer: Answer, rest: bytes) -> None:
     exchange.answer = answer
     exchange.status = 101
     exchange.keep_alive = False
-    tunnel = exchange.tunnel = Tunnel(client, upstream, plane.wheel, exchange.snapshot.settings.limits)
+    tunnel = exchange.tunnel = Tunnel(client, upstream, plane.wheel, exchange.snapshot.limits)
     client.transport.write(b"\r\n".join([*writing.switching_head(exchange, answer), b"", rest]))
     tunnel.moved()
     client.tunnelled(tunnel)

@@ -7,7 +7,6 @@ It looks at the exchange and changes nothing of it, but for the note that someth
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,11 @@ if TYPE_CHECKING:
     from router.planes.embedded.exchange import Exchange
     from router.planes.embedded.tape import Tape
 
+_BOUNDS: Final = [round(bound * 1_000_000) for bound in DURATION_BOUNDS]
+"""In microseconds."""
+_LAST: Final = len(_BOUNDS)
+_LONG: Final = 1.0
+"""Seconds from which on an exchange is out of the ordinary."""
 _WEIGHT: Final = int(Reason.WEIGHT)
 _FALLBACK: Final = int(Reason.FALLBACK)
 _IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
@@ -91,13 +95,18 @@ def ended(exchange: Exchange, *, broken: bool) -> None:
     block = entry.block
     slots[block + _IN_FLIGHT + on_new * _SIDE] -= 1
     kind = exchange.status // 100
-    if kind == _WELL and exchange.reason == _WEIGHT:
+    ordinary = kind == _WELL and exchange.reason == _WEIGHT
+    if ordinary:
         slots[block + _USUAL + on_new * _SIDE] += 1
     else:
         slots[block + on_new * _SIDE_REQUESTS + kind * _REASON_SLOTS + exchange.reason] += 1
     durations = block + _DURATIONS + on_new * _SIDE
-    slots[durations] += int(took * 1_000_000)
-    slots[durations + 1 + (bucket := bisect_left(DURATION_BOUNDS, took))] += 1
+    micros = int(took * 1_000_000)
+    bucket = 0
+    while bucket < _LAST and micros > _BOUNDS[bucket]:  # most are in one of the first
+        bucket += 1
+    slots[durations] += micros
+    slots[durations + 1 + bucket] += 1
     if entry.watch is not None and bucket > entry.watch.fastest:
         _watched_ended(exchange, entry.watch, bucket, broken=broken)
     if plane.access_log is not None:
@@ -105,7 +114,13 @@ def ended(exchange: Exchange, *, broken: bool) -> None:
     request = exchange.request
     if entry.unlisted and entry is plane.snapshot.unlisted:  # a newer table may have a route for it
         plane.unlisted.put(request.method, request.target, exchange.status)
-    pool = exchange.pool
+    if broken or not ordinary or took >= _LONG or plane.recent.has_room():
+        _remember(exchange, took, broken=broken)
+
+
+def _remember(exchange: Exchange, took: float, *, broken: bool) -> None:
+    """Keep it for those who ask afterwards."""
+    request, entry, pool, plane = exchange.request, exchange.entry, exchange.pool, exchange.plane
     index = entry.index
     shares: list[Any] = exchange.snapshot.shares  # Any: what lies there is passed on as it is
     plane.recent.put(
@@ -113,7 +128,7 @@ def ended(exchange: Exchange, *, broken: bool) -> None:
         request.method,
         request.target,
         entry.label,
-        on_new,
+        exchange.on_new,
         exchange.reason,
         exchange.drawn,
         shares[index] if index >= 0 else None,

@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from router.core.headers import BadField
 from router.core.model import Limits
 from router.planes.embedded.bodies import LAST_CHUNK, ChunkedReader, chunk, last_chunk
+from router.planes.embedded.bounds import Bounds
 
-LIMITS = Limits()
-SMALL = Limits(chunk_extension=20, chunk_extensions=40, trailer=60, trailer_fields=3)
+LIMITS = Bounds(Limits())
+SMALL = Bounds(Limits(chunk_extension=20, chunk_extensions=40, trailer=60, trailer_fields=3))
 
 Result = tuple[bytes, tuple[bytes, ...], bytes] | str | None
 """Data, trailers and surplus; why it is refused; None while more has to come."""
 
 
-def read(pieces: list[bytes], limits: Limits = LIMITS) -> Result:
+def read(pieces: list[bytes], limits: Bounds = LIMITS) -> Result:
     """What a reader makes of these pieces, fed one by one."""
     reader = ChunkedReader(limits)
     data = b""

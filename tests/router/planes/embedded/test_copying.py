@@ -10,13 +10,13 @@ import pytest
 from router.core.capture import MAX_BODY, Taken, Who
 from router.core.headers import BadField
 from router.core.model import Limits
+from router.planes.embedded.bounds import Bounds
 from router.planes.embedded.copying import AnswerTaker, header
 from router.planes.embedded.heads import Memory
-from router.planes.embedded.snapshot import enforced
 
 
 def taker(method: bytes = b"GET") -> AnswerTaker:
-    return AnswerTaker(Who.NEW, method, enforced(Limits()), Memory())
+    return AnswerTaker(Who.NEW, method, Bounds(Limits()), Memory())
 
 
 PLAIN = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 3\r\n\r\nabc"

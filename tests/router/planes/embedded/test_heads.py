@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from router.core.headers import BadField, nominated
 from router.core.model import Limits
+from router.planes.embedded.bounds import Bounds
 from router.planes.embedded.heads import (
     CHUNKED,
     UNTIL_CLOSE,
@@ -23,7 +24,7 @@ from router.planes.embedded.heads import (
 )
 from router.telemetry import ErrorCode
 
-LIMITS = Limits()
+LIMITS = Bounds(Limits())
 SUBJECTS = frozenset({b"x-user-id", b"cookie"})
 HOST = b"Host: shop.example.com"
 
@@ -91,7 +92,7 @@ asked = st.sampled_from((b"GET", b"HEAD", b"POST"))
 # ---------------------------------------------------------------------------------------------------- readers
 
 
-def parsed(head: bytes, memory: Memory | None = None, limits: Limits = LIMITS) -> Request | Refused:
+def parsed(head: bytes, memory: Memory | None = None, limits: Bounds = LIMITS) -> Request | Refused:
     try:
         return parse_request(head, memory or Memory(SUBJECTS), limits)
     except Refused as refused:
@@ -597,7 +598,7 @@ def test_max_forwards_counts_down_for_options_and_trace() -> None:
 
 def test_lines_have_limits_by_number_and_by_length() -> None:
     """At the limit good, one more refused: as 431 to a client, as a bad answer of an upstream."""
-    small = Limits(request_line=100, fields=3)
+    small = Bounds(Limits(request_line=100, fields=3))
     line = b"X-Long: " + b"a" * 92
     assert isinstance(parsed(b"\r\n".join([b"GET / HTTP/1.1", HOST, line, b"A: b"]), limits=small), Request)
     for more in ([HOST, b"X-Long: " + b"a" * 93], [HOST, b"A: 1", b"B: 2", b"C: 3"]):

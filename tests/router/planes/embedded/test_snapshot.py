@@ -98,7 +98,7 @@ def test_a_route_without_a_new_side_has_one_destination() -> None:
 
 def test_zero_is_no_limit() -> None:
     """What people write as 0 is compared with as a number that nothing reaches; other numbers stay."""
-    limits = made(table(limits=Limits(max_body=0, head_timeout=0.0, buffer=5))).settings.limits
+    limits = made(table(limits=Limits(max_body=0, head_timeout=0.0, buffer=5))).limits
     assert limits.max_body > 2**50
     assert limits.head_timeout > 2**50
     assert 5 == limits.buffer
