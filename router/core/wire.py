@@ -3,6 +3,7 @@
     {"op": "begin", "revision": 12, "slots": 300000}           how large the counter file must be
     {"op": "settings", ...}                                     everything but the routes
     {"op": "routes", "rows": [...]}                             at most ROWS_PER_LINE routes, in table order
+    {"op": "pack"}                                              pack some of the routes; as many as came lines before
     {"op": "state", "shares": [...], "causes": [...], "held_sites": [...], "drained_sites": [...],
      "off_sites": [...]}
     {"op": "commit", "revision": 12, "hash": "..."}
@@ -28,6 +29,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from hashlib import blake2b
+from itertools import repeat
 from typing import Any, Final
 
 from router.core.census import Watched
@@ -126,6 +128,7 @@ def snapshot_lines(
     """A whole snapshot, in the order in which a worker takes it."""
     yield encode({"op": "begin", "revision": revision, "slots": slots})
     yield from structure
+    yield from repeat(encode({"op": "pack"}), len(structure))
     yield encode(
         {
             "op": "state",

@@ -44,6 +44,7 @@ PURE_MODULES = {
     "itertools",
     "json",
     "math",
+    "mypy_extensions",
     "operator",
     "orjson",
     "re",

@@ -110,24 +110,24 @@ class Census:
         self._hang(None, self._taped)
         for name in self._left - self._watched.keys():
             if (entry := snapshot.by_name.get(name)) is not None:
-                entry.watch = None
+                entry.watch_by(None)
         self._left.clear()
         for name, watched in self._watched.items():
             entry = snapshot.by_name.get(name)
             if entry is not None and (entry.watch is None or entry.watch.watched != watched):
                 area = self._area(entry.block)
-                entry.watch = None if area is None else Watch(name, watched, area)
+                entry.watch_by(None if area is None else Watch(name, watched, area))
         if self.tape is not None:
             self._hang(self.tape, snapshot.by_name.get(self.tape.route))
 
     def _hang(self, tape: Tape | None, entry: RouteEntry | None) -> None:
         """A tape hangs on its route's watch; one that no rollout watches has a watch for that alone."""
         if entry is not None and tape is not None and entry.watch is None:
-            entry.watch = Watch(entry.name, _NO_ROLLOUT, memoryview(bytearray(AREA)))
+            entry.watch_by(Watch(entry.name, _NO_ROLLOUT, memoryview(bytearray(AREA))))
         if entry is not None and entry.watch is not None:
             entry.watch.hang(tape)
             if tape is None and entry.watch.share < 0:
-                entry.watch = None
+                entry.watch_by(None)
         self._taped = None if tape is None else entry
 
     def _area(self, block: int) -> memoryview | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from router.planes.embedded.answers import problem
 from router.planes.embedded.deadlines import NEVER
 from router.planes.embedded.exchange import Exchange
-from router.planes.embedded.heads import BARE_LF, Refused, Request, parse_request
+from router.planes.embedded.heads import BARE_LF, HEAD_END, Refused, Request, parse_request
 from router.planes.embedded.writing import exposed
 from router.telemetry import ErrorCode, WorkerSlot
 
@@ -182,20 +182,20 @@ class ClientConnection:
         if data.startswith(b"\r\n"):  # one empty line before a request is forgiven (RFC 9112 section 2.2)
             data = data[2:]
             self._scanned = 0
-        end = data.find(b"\r\n\r\n", self._scanned)
-        limits = self._plane.snapshot.limits
-        if end < 0 or end > limits.head:
+        if self._scanned and data.find(HEAD_END, self._scanned) < 0:  # what was looked at is not looked at again
+            self._partial_head(data)
+            return
+        head, end, rest = data.partition(HEAD_END)
+        snapshot = self._plane.snapshot
+        if not end or len(head) > snapshot.limits.head:
             self._partial_head(data)
             return
         self._scanned = 0
         try:
             request = parse_request(
-                data[:end],
-                self._plane.memory,
-                limits,
-                non_ascii_target=self._plane.snapshot.non_ascii_target,
+                head, self._plane.memory, snapshot.limits, non_ascii_target=snapshot.non_ascii_target
             )
-            self._begin(request, data[end + 4 :])
+            self._begin(request, rest)
         except Refused as refused:
             self.refuse(refused)
 

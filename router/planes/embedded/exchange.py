@@ -22,7 +22,7 @@ from router.core.decide import NO_SUBJECT, Reason, decide
 from router.core.headers import BadField
 from router.core.model import Side
 from router.planes.embedded import routing, trouble, tunnels, witness, writing
-from router.planes.embedded.heads import UNTIL_CLOSE, Answer, Refused, Request, answer_up_to
+from router.planes.embedded.heads import HEAD_END, UNTIL_CLOSE, Answer, Refused, Request, answer_of
 from router.planes.embedded.passing import Passage, RequestBody
 from router.telemetry import EndpointBlock, ErrorCode, RouteBlock, WorkerSlot
 
@@ -55,6 +55,12 @@ class Exchange:
     """The subject's bucket, if it was computed."""
     status: int = 0
     """What the client was told; 0 while it was told nothing."""
+    place: int = 0
+    """Of the route's card in the packed tree; 0 for a request without a route."""
+    index: int = -1
+    """The route's number in the table; -1 for a request without one."""
+    special: bool = False
+    """The route asks for more than its card says."""
     site: str = ""
     """Where the endpoint is, if its upstream names its places."""
     tunnel: tunnels.Tunnel | None = None
@@ -103,7 +109,9 @@ class Exchange:
         self.snapshot: Snapshot = plane.snapshot
         self.keep_alive: bool = request.keep_alive
         self.request_id: bytes = request.request_id or plane.next_request_id()
-        self.entry: RouteEntry = self.snapshot.unlisted
+        unlisted = self.snapshot.unlisted
+        self.block = unlisted.block
+        self.handling = unlisted.handling
         if request.length:
             self.request_done = False
             self._body = RequestBody(request.length, self.snapshot.limits)
@@ -114,32 +122,34 @@ class Exchange:
         """Find the route, decide the side, and ask for a connection.  Raises `Refused` for an unroutable path."""
         self.prepare()
         self.dispatch()
-        if self.entry.watch is not None:
-            witness.began(self, self.entry.watch)
+        if self.special and (watch := self.entry.watch) is not None:
+            witness.began(self, watch)
 
     def prepare(self) -> None:
         """Everything of `start` that needs no connection; harmless to do twice."""
         if self.prepared:
             return
-        entry = self.entry = routing.route_of(self.request, self.snapshot)
-        if not entry.unlisted:
-            self._decide(entry)
+        place = routing.route_of(self.request, self.snapshot)
+        if place:
+            self.place = place
+            self.index, self.block, self.handling = self.snapshot.card(place)
+            self.special = self.snapshot.specials.has(self.index)
+            self._decide()
         plane = self.plane
         plane.active += 1
         slots = plane.counters.slots
-        slots[entry.block + _IN_FLIGHT + self.on_new * _SIDE] += 1
+        slots[self.block + _IN_FLIGHT + self.on_new * _SIDE] += 1
         self._counted = self.prepared = True
-        if entry.shadow is not None and plane.mirror is not None:
+        if self.special and self.entry.shadow is not None and plane.mirror is not None:
             self._copy = plane.mirror.offer(self)
 
-    def _decide(self, entry: RouteEntry) -> None:
+    def _decide(self) -> None:
         """Legacy or new, and why.  A breaker that has tripped lets only one now and then try."""
-        snapshot, index = self.snapshot, entry.index
-        share, live = snapshot.shares[index], snapshot.live[index]
+        terms = self.snapshot.terms.of(self.index)
         override = routing.wanted_side(self) if self.request.override else None
-        self.drawn = routing.draw(self, share, live)
-        side, reason = decide(share, live, snapshot.causes[index], override, self.drawn)
-        if entry.tripped and reason is _WEIGHT and side is _NEW:
+        self.drawn = routing.draw(self, terms.share, terms.live)
+        side, reason = decide(terms.share, terms.live, terms.cause, override, self.drawn)
+        if self.special and reason is _WEIGHT and side is _NEW and self.entry.tripped:
             self.trial = routing.may_try_again(self)
             if not self.trial:
                 side, reason = _LEGACY, _BREAKER
@@ -150,11 +160,10 @@ class Exchange:
 
     def dispatch(self) -> None:
         """Take an idle connection or wait for one."""
-        entry = self.entry
-        destination = entry.handling.destinations[1 if self.on_new else 0]
+        destination = self.handling.destinations[1 if self.on_new else 0]
         if destination is None:  # never: without a new side the share is 0
-            destination = entry.handling.destinations[0]
-        placing = self.snapshot.placing(entry) if self.snapshot.unlisted_placing is not None else None
+            destination = self.handling.destinations[0]
+        placing = self.snapshot.placing(self.index) if self.snapshot.unlisted_placing is not None else None
         if placing is not None:
             if placing.refuses(self.side):
                 self.client.refuse(Refused(503, ErrorCode.NO_PLACE, "no place may answer this request"))
@@ -181,7 +190,7 @@ class Exchange:
     def move_to(self, side: Side, reason: int) -> None:
         """Another side is asked from now on."""
         slots = self.plane.counters.slots
-        block = self.entry.block + _IN_FLIGHT
+        block = self.block + _IN_FLIGHT
         slots[block + self.on_new * _SIDE] -= 1
         self.on_new = side is _NEW
         self.reason = reason
@@ -192,7 +201,7 @@ class Exchange:
     def wait_for(self, pool: EndpointPool) -> None:
         """Wait for the next connection to this endpoint."""
         if pool.wait(self):
-            self.client.wait_until(self.plane.wheel.now + self.entry.handling.connect_timeout + 0.2)
+            self.client.wait_until(self.plane.wheel.now + self.handling.connect_timeout + 0.2)
         else:
             self.failed(Stage.OVERLOAD)
 
@@ -218,7 +227,7 @@ class Exchange:
         connection.transport.write(b"\r\n".join(lines))
         now = self.plane.wheel.now
         if self.request_done:
-            client.wait_until(now + self.entry.handling.head_timeout)
+            client.wait_until(now + self.handling.head_timeout)
         else:
             client.wait_until(now + self.snapshot.limits.body_stall)
             client.resume_reading()
@@ -244,7 +253,7 @@ class Exchange:
             if self._copy is not None:
                 self._copy.request_complete()
         if self.answer is None and self.connection is not None:
-            patience = self.entry.handling.head_timeout if body.done else limits.body_stall
+            patience = self.handling.head_timeout if body.done else limits.body_stall
             self.client.wait_until(self.plane.wheel.now + patience)
         return body.surplus
 
@@ -296,16 +305,16 @@ class Exchange:
             self._head_buffer = b""
         limits = self.snapshot.limits
         while data:
-            end = data.find(b"\r\n\r\n")
+            head, end, rest = data.partition(HEAD_END)
             try:
-                answer = answer_up_to(end, data, self.plane.memory, limits, self.request.method)
+                answer = answer_of(head, self.plane.memory, limits, self.request.method, whole=bool(end))
             except BadField as bad:
                 self.failed(Stage.PROTOCOL, str(bad))
                 return
             if answer is None:
                 self._head_buffer = data
                 return
-            data = data[end + 4 :]
+            data = rest
             if answer.status >= 200:
                 self._final_head(answer, data)
                 return
@@ -322,7 +331,7 @@ class Exchange:
         """1xx goes to HTTP/1.1 clients only (RFC 9110 section 15.2)."""
         if self.request.minor:
             self.client.transport.write(b"\r\n".join((answer.status_line, *answer.lines, b"", b"")))
-        self.client.wait_until(self.plane.wheel.now + self.entry.handling.head_timeout)
+        self.client.wait_until(self.plane.wheel.now + self.handling.head_timeout)
 
     def _final_head(self, answer: Answer, rest: bytes) -> None:
         """The head is whole: it is judged, and is passed on unless a fallback hides it."""
@@ -330,7 +339,7 @@ class Exchange:
             self.pool.answers += 1
         if answer.status >= 500 or self.trial:
             witness.answered(self, answer.status)
-        if self.on_new and answer.status in self.entry.handling.fallback_statuses and trouble.hide(self, answer, rest):
+        if self.on_new and answer.status in self.handling.fallback_statuses and trouble.hide(self, answer, rest):
             return
         if self.hidden is not None:
             trouble.drop_hidden(self)
@@ -362,7 +371,7 @@ class Exchange:
         client.transport.write(b"\r\n".join(lines))
         if self._body is not None:
             self._body.forget()
-        client.wait_until(self.plane.wheel.now + self.entry.handling.idle_timeout)
+        client.wait_until(self.plane.wheel.now + self.handling.idle_timeout)
         if length == 0:
             self._complete(rest)
             return
@@ -376,7 +385,7 @@ class Exchange:
         if self._copy is not None:
             self._copy.data(data)
         client = self.client
-        client.wait_until(self.plane.wheel.now + self.entry.handling.idle_timeout)
+        client.wait_until(self.plane.wheel.now + self.handling.idle_timeout)
         try:
             wire = passage.feed(data)
         except BadField as bad:
@@ -404,7 +413,7 @@ class Exchange:
         if self.tunnel is not None:
             self.tunnel.moved()
         else:
-            self.client.wait_until(self.plane.wheel.now + self.entry.handling.idle_timeout)
+            self.client.wait_until(self.plane.wheel.now + self.handling.idle_timeout)
 
     def _complete(self, surplus: bytes) -> None:
         """The answer is whole.  The connection is fit for another exchange only if the request was sent whole too."""
@@ -534,6 +543,11 @@ class Exchange:
     # ------------------------------------------------------------------ what it says about itself
 
     @property
+    def entry(self) -> RouteEntry:
+        """All that is known of its route, or of having none; far away in memory."""
+        return self.snapshot.entry(self.index)
+
+    @property
     def answering(self) -> bool:
         """Has the client seen some of an answer?"""
         return self.answer is not None
@@ -550,7 +564,7 @@ class Exchange:
     @property
     def shown(self) -> bool:
         """Is the client told which side answered?"""
-        handling = self.entry.handling
+        handling = self.handling
         return handling.shown or (handling.shown_to_trusted and self.client.trusted)
 
     @property

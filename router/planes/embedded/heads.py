@@ -36,6 +36,8 @@ _MEMORY_LINES: Final = 8192
 _MEMORY_LINE: Final = 512
 """Lines remembered, and the longest of them in bytes: at most about 4 MiB a worker."""
 
+HEAD_END: Final = b"\r\n\r\n"
+_GET: Final = b"GET"
 _COMMON_METHODS: Final = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"})
 _METHOD_LENGTH: Final = 32
 _BODILESS: Final = frozenset({204, 304})
@@ -208,7 +210,7 @@ def _first_line(line: bytes, request: Request, limits: Bounds, *, non_ascii_targ
         raise Refused(505, ErrorCode.BAD_VERSION, "only HTTP/1.1 and HTTP/1.0 are spoken here")
     else:
         raise Refused(400, ErrorCode.BAD_REQUEST, "the request line does not end in an HTTP version")
-    if method not in _COMMON_METHODS:
+    if method != _GET and method not in _COMMON_METHODS:
         _check_method(method)
     if not target or target.translate(_SAME_RAW_TARGET if non_ascii_target else _SAME_TARGET) != target:
         raise Refused(400, ErrorCode.BAD_REQUEST, "the request target has a character that is not allowed")
@@ -403,16 +405,16 @@ def _connection(values: list[bytes], special: dict[Kind, list[Field]], request: 
             request.upgrade = upgrades[0].value
 
 
-def answer_up_to(end: int, data: bytes, memory: Memory, limits: Bounds, method: bytes) -> Answer | None:
-    """The answer whose head is in these bytes up to there; None while its end has not come, which is -1.
+def answer_of(head: bytes, memory: Memory, limits: Bounds, method: bytes, *, whole: bool) -> Answer | None:
+    """The answer with this head (without its closing empty line); None while that has not come whole.
 
     Raises `BadField` for what is no answer, and as early as can be for what can never become one.
     """
-    if 0 <= end <= limits.head:
-        return parse_answer(data[:end], memory, limits, method)
-    if len(data) > limits.head:
+    if len(head) > limits.head:
         raise BadField("the head of the answer is too long")
-    if BARE_LF.search(data):
+    if whole:
+        return parse_answer(head, memory, limits, method)
+    if BARE_LF.search(head):
         raise BadField("a bare CR or LF in the head of the answer")
     return None
 

@@ -165,7 +165,8 @@ class Plane:
                 self.counters.slots[before.block + RouteBlock.SIDE + RouteBlock.BREAKER_OPEN] = 0
             else:
                 breaker.take(settings)
-                after.breaker, after.tripped = breaker, breaker.tripped
+                after.breaker = breaker
+                after.trip(breaker.tripped)
 
     def new_side_failed(self, entry: RouteEntry, *, trial: bool) -> None:
         """A first try at the new side of this route has failed."""
@@ -208,7 +209,7 @@ class Plane:
         # An exchange may hold the entry of an older snapshot; what is in force is what counts.
         inforce = self.snapshot.by_name.get(entry.name)
         for each in (entry,) if inforce is None else (entry, inforce):
-            each.tripped = tripped
+            each.trip(tripped)
         self.counters.slots[entry.block + RouteBlock.SIDE + RouteBlock.BREAKER_OPEN] = int(tripped)
 
     # ------------------------------------------------------------------ tunnels

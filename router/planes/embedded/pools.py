@@ -92,7 +92,7 @@ class EndpointPool:
         self.waiting.append(exchange)
         if room and self._connecting < len(self.waiting):
             self._connecting += 1
-            self._plane.spawn(self._connect(exchange.entry.handling.connect_timeout), f"connect {self.endpoint}")
+            self._plane.spawn(self._connect(exchange.handling.connect_timeout), f"connect {self.endpoint}")
         return True
 
     def _has_room(self) -> bool:
@@ -145,7 +145,7 @@ class EndpointPool:
         """A place has come free: nobody may wait for a connection that nobody is making."""
         if self._has_room() and self._connecting < len(self.waiting):
             self._connecting += 1
-            self._plane.spawn(self._connect(self.waiting[0].entry.handling.connect_timeout), f"connect {self.endpoint}")
+            self._plane.spawn(self._connect(self.waiting[0].handling.connect_timeout), f"connect {self.endpoint}")
 
     def tally(self) -> None:
         """Write down what has been counted since the last time."""

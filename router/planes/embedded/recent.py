@@ -12,7 +12,6 @@ from typing import Any, Final, final
 
 from router.core.decide import NO_SUBJECT, Reason
 from router.core.model import Side
-from router.planes.embedded.snapshot import LABEL
 
 SIZE: Final = 1024
 """Exchanges of one worker."""
@@ -46,7 +45,7 @@ class Recent:
         request_id: bytes,
         method: bytes,
         target: bytes,
-        label: bytes,
+        route: str,
         on_new: bool,
         reason: int,
         drawn: int,
@@ -60,14 +59,13 @@ class Recent:
     ) -> None:
         """Remember one.
 
-        `label` is the line that names its route, which is at hand; `drawn` is the bucket or what stands for it, `share`
-        None for a request without a route.
+        `drawn` is the bucket or what stands for it, `share` None for a request without a route.
         """
         if len(target) > LONGEST_TARGET:
             target = target[:LONGEST_TARGET]
         number = self._next
         self._slots[number] = (
-            request_id, method, target, label, on_new, reason, drawn, share, revision, upstream, status, began, took,
+            request_id, method, target, route, on_new, reason, drawn, share, revision, upstream, status, began, took,
             broken,
         )  # fmt: skip
         number += 1
@@ -86,14 +84,14 @@ class Recent:
 
 
 def _view(entry: tuple[Any, ...]) -> dict[str, Any]:
-    request_id, method, target, label, on_new, reason, drawn, share, revision, upstream, status, began, took, broken = (
+    request_id, method, target, route, on_new, reason, drawn, share, revision, upstream, status, began, took, broken = (
         entry
     )
     return {
         "request_id": request_id.decode("latin-1"),
         "method": method.decode("latin-1"),
         "target": target.decode("latin-1"),
-        "route": label.removeprefix(LABEL).decode(),
+        "route": route,
         "side": (Side.NEW if on_new else Side.LEGACY).label,
         "reason": Reason(reason).label,
         "bucket": drawn if drawn > NO_SUBJECT else None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from router.core.places import Placing
     from router.planes.embedded.exchange import Exchange
     from router.planes.embedded.pools import Destination
-    from router.planes.embedded.snapshot import RouteEntry, Snapshot
+    from router.planes.embedded.snapshot import Snapshot
 
 _GET: Final = b"GET"
 _HEAD: Final = b"HEAD"
@@ -35,20 +35,20 @@ _DOT: Final = 0x2E
 """Searched for as numbers: `in` takes bytes for one first, and the error that this makes costs a microsecond."""
 
 
-def route_of(request: Request, snapshot: Snapshot) -> RouteEntry:
-    """The request's route, or what stands for having none.  Raises `Refused` for a path that is ambiguous."""
+def route_of(request: Request, snapshot: Snapshot) -> int:
+    """The place of the card of the request's route; 0 when it has none.  Raises `Refused` for an ambiguous path."""
     path = request.target
     if _QUESTION in path:
         path = path.partition(b"?")[0]
     if path[:1] != b"/":
-        return snapshot.unlisted
+        return 0
     if _PERCENT in path or not path.isascii():
         path = normalise(path)
     segments = path[1:].split(b"/")
     if _DOT in path and has_dots(segments):
         if snapshot.settings.dot_segments is DotRule.REFUSE:
             raise Refused(400, ErrorCode.BAD_REQUEST, "the path has dot segments; send the path they resolve to")
-        return snapshot.unlisted
+        return 0
     method = request.method
     also = None
     if method == _HEAD:
@@ -57,7 +57,7 @@ def route_of(request: Request, snapshot: Snapshot) -> RouteEntry:
         also = _asked_by_preflight(request)
     matcher = snapshot.matcher
     host = bare_host(request.host) if matcher.hosts and request.host else b""
-    return matcher.find(host, segments, method, also) or snapshot.unlisted
+    return matcher.find(host, segments, method, also)
 
 
 def is_preflight(request: Request) -> bool:
@@ -82,7 +82,7 @@ def subject_of(exchange: Exchange) -> tuple[bytes, SubjectSource] | None:
     """Whose request this is, by the chain of its route, and which source says so."""
     request = exchange.request
     address = exchange.client.subject_address(request)
-    return subject(exchange.entry.handling.chain, request.named, address, exchange.request_id)
+    return subject(exchange.handling.chain, request.named, address, exchange.request_id)
 
 
 def draw(exchange: Exchange, share: int, live: int) -> int:
@@ -92,7 +92,7 @@ def draw(exchange: Exchange, share: int, live: int) -> int:
     if is_preflight(exchange.request):
         return PREFLIGHT
     found = subject_of(exchange)
-    return NO_SUBJECT if found is None else bucket(found[0], exchange.entry.handling.seed)
+    return NO_SUBJECT if found is None else bucket(found[0], exchange.handling.seed)
 
 
 def wanted_side(exchange: Exchange) -> Side | None:
@@ -103,7 +103,7 @@ def wanted_side(exchange: Exchange) -> Side | None:
         return None
     if wanted == b"legacy":
         return _LEGACY
-    return _NEW if wanted == b"new" and exchange.entry.handling.destinations[_NEW] is not None else None
+    return _NEW if wanted == b"new" and exchange.handling.destinations[_NEW] is not None else None
 
 
 def may_try_again(exchange: Exchange) -> bool:
@@ -124,7 +124,7 @@ def site_of(exchange: Exchange, destination: Destination, placing: Placing) -> t
     found = subject_of(exchange)
     key = exchange.request_id if found is None else found[0]
     snapshot = exchange.snapshot
-    seed = exchange.entry.handling.site_seed
+    seed = exchange.handling.site_seed
     site, moved = place_at_site(exchange.side, placing, key, seed, snapshot.held_sites)
     if moved is not None:
         return site, moved

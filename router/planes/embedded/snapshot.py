@@ -7,6 +7,7 @@ gives a finished snapshot at the commit.  A delta makes a new snapshot that shar
 from __future__ import annotations
 
 import json
+import struct
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
@@ -15,10 +16,12 @@ from router.core.hold import Hold, laid_over
 from router.core.match import Matcher
 from router.core.model import UNLISTED, Expose, Fallback, Route, Shadow
 from router.core.orders import Cause
+from router.core.packed import Packed, Packer
 from router.core.places import Filling, Placing
 from router.core.split import SITE_SALT, header_names, links, seed_of
 from router.core.wire import Settings, content_hash, route_from_row, settings_from_message
 from router.planes.embedded.bounds import Bounds
+from router.planes.embedded.terms import Specials, TermsOfAll
 
 if TYPE_CHECKING:
     from router.core.breaker import RouteBreaker
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
     from router.planes.embedded.pools import Destination
 
 
-LABEL: Final = b"X-Strangler-Route: "
+_POSITIONS: Final = 128
+"""Positions of the tree that are packed at once: about as long as a line of routes takes."""
+_LABEL: Final = b"X-Strangler-Route: "
+_NO_ROUTE: Final = _LABEL + UNLISTED.encode()
 
 
 @final
@@ -65,26 +71,47 @@ def handling_key(route: Route) -> tuple[object, ...]:
 class RouteEntry:
     """One route, ready for the hot path.  Never changed once built, but for its breaker and its watch.
 
-    Small on purpose, and what every request needs comes first: with many routes each of them has to come from far away
-    in memory.
+    What an ordinary request needs of it stands in its card too, since with many routes each of these objects has to
+    come from far away in memory.
     """
 
-    def __init__(self, route: Route, block: int, index: int, handling: Handling) -> None:
+    def __init__(self, route: Route, block: int, index: int, handling: Handling, specials: Specials) -> None:
+        """`specials`: where it says that an exchange has to ask it for more."""
         self.index = index
         self.block = block
         self.handling = handling
-        self.label = LABEL + route.name.encode()
-        """The line that tells a client the route's name."""
-        self.unlisted = index < 0
         self.tripped = False
-        """Its breaker has pulled it to legacy."""
+        """Its breaker has pulled it to legacy; set by `trip`."""
         self.breaker: RouteBreaker | None = None
         """Made by the first failure of the new side."""
         self.shadow: Shadow | None = route.shadow
         self.watch: Watch | None = None
-        """While a rollout watches it."""
+        """While a rollout watches it; set by `watch_by`."""
         self.name = route.name
         self.route = route
+        self._specials = specials
+        self._mark()
+
+    def watch_by(self, watch: Watch | None) -> None:
+        """Whoever watches it from now on."""
+        self.watch = watch
+        self._mark()
+
+    def trip(self, tripped: bool) -> None:
+        """Is it pulled to legacy from now on?"""
+        self.tripped = tripped
+        self._mark()
+
+    def _mark(self) -> None:
+        if self.index >= 0:
+            self._specials.mark(self.index, self.tripped or self.shadow is not None or self.watch is not None)
+
+
+_CARD: Final = struct.Struct("<III")
+"""A route's index, its block, and the number of its handling; then its label, with its length before it."""
+_BLOCK_AT: Final = 4
+_HANDLING_AT: Final = 8
+_LABEL_AT: Final = 12
 
 
 @final
@@ -95,6 +122,8 @@ class Snapshot:
     limits: Bounds
     """Those of the settings, as they are compared with."""
     unlisted: RouteEntry
+    terms: TermsOfAll
+    """Shares, live shares and causes, as every request asks for them; once it is known what is live."""
 
     def __init__(self, revision: int) -> None:
         self.revision = revision
@@ -104,7 +133,10 @@ class Snapshot:
         """Of the settings, where the hot path finds it sooner."""
         self.digest = ""
         self.structure = ""
-        self.matcher: Matcher[RouteEntry] = Matcher()
+        self.matcher = Packed()
+        self.handlings: list[Handling] = []
+        """By the number that cards name them by."""
+        self.specials = Specials()
         self.entries: list[RouteEntry] = []
         self.by_name: dict[str, RouteEntry] = {}
         self.destinations: tuple[Destination, ...] = ()
@@ -144,6 +176,8 @@ class Snapshot:
         other.unlisted = self.unlisted
         other.structure = self.structure
         other.matcher = self.matcher
+        other.handlings = self.handlings
+        other.specials = self.specials
         other.entries = self.entries
         other.by_name = self.by_name
         other.destinations = self.destinations
@@ -164,17 +198,32 @@ class Snapshot:
         )
         if filling.plain:
             self.live, self.placings, self.unlisted_placing = self.shares, None, None
-            return
-        self.placings = [
-            filling.of(entry.route, share, pinned=cause == Cause.PIN)
-            for entry, share, cause in zip(self.entries, self.shares, self.causes, strict=True)
-        ]
-        self.live = [placing.live for placing in self.placings]
-        self.unlisted_placing = filling.of(self.unlisted.route, 0)
+        else:
+            self.placings = [
+                filling.of(entry.route, share, pinned=cause == Cause.PIN)
+                for entry, share, cause in zip(self.entries, self.shares, self.causes, strict=True)
+            ]
+            self.live = [placing.live for placing in self.placings]
+            self.unlisted_placing = filling.of(self.unlisted.route, 0)
+        self.terms = TermsOfAll(self.shares, self.live, self.causes)
 
-    def placing(self, entry: RouteEntry) -> Placing | None:
+    def card(self, place: int) -> tuple[int, int, Handling]:
+        """What the card says that is there: the index and the block of a route, and its handling."""
+        packed = self.matcher
+        handling = self.handlings[packed.number(place + _HANDLING_AT)]
+        return packed.number(place), packed.number(place + _BLOCK_AT), handling
+
+    def label(self, place: int) -> bytes:
+        """The line that tells a client the name of the route whose card is there, or that it has none."""
+        return self.matcher.text(place + _LABEL_AT) if place else _NO_ROUTE
+
+    def entry(self, index: int) -> RouteEntry:
+        """The route of this index; for -1 what stands for having none."""
+        return self.unlisted if index < 0 else self.entries[index]
+
+    def placing(self, index: int) -> Placing | None:
         """Where requests of this route go; None: there is nothing to choose."""
-        return self.unlisted_placing if self.placings is None or entry.index < 0 else self.placings[entry.index]
+        return self.unlisted_placing if self.placings is None or index < 0 else self.placings[index]
 
     def take_sites(self, sites: dict[str, Any]) -> None:
         """What a message says about sites."""
@@ -220,12 +269,19 @@ class Pools(Protocol):
         """The destination of that name under these settings; the same object while its endpoints stay."""
 
 
+def _card(entry: RouteEntry, handling: int) -> bytes:
+    label = _LABEL + entry.name.encode()
+    return _CARD.pack(entry.index, entry.block, handling) + len(label).to_bytes(4, "little") + label
+
+
 class Receiver:
     """Collects one sender's lines.  `take` returns a snapshot when one is complete."""
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
         self._building: Snapshot | None = None
+        self._tree: Matcher[RouteEntry] = Matcher()
+        self._packer: Packer[RouteEntry] | None = None
         self._digest = blake2b(digest_size=16)
         self._destinations: dict[str, Destination] = {}
         self._handlings: dict[tuple[object, ...], Handling] = {}
@@ -254,6 +310,8 @@ class Receiver:
 
     def _begin(self, message: dict[str, Any]) -> None:
         self._building = Snapshot(message["revision"])
+        self._tree = Matcher()
+        self._packer = None
         self._digest = blake2b(digest_size=16)
         self._destinations = {}
         self._handlings = {}
@@ -267,6 +325,8 @@ class Receiver:
             self._digest.update(line)
             for row in message["rows"]:
                 self._route(row, building)
+        elif operation == "pack":
+            self._pack().step(_POSITIONS)
         elif operation == "state":
             # Equal shares become one object, which stays close to the processor; compiled code makes ints anew.
             same: dict[Any, Any] = {}
@@ -292,15 +352,25 @@ class Receiver:
         nobody = Route(
             name=UNLISTED, path="/", legacy=settings.legacy, timeouts=settings.timeouts, expose=settings.expose
         )
-        building.unlisted = RouteEntry(nobody, settings.unlisted_block, -1, self._handling(nobody))
+        building.unlisted = RouteEntry(nobody, settings.unlisted_block, -1, self._handling(nobody), building.specials)
+
+    def _pack(self) -> Packer[RouteEntry]:
+        """What packs the routes, all of which are there."""
+        if self._packer is None:
+            numbers = {handling: number for number, handling in enumerate(self._handlings.values())}
+            self._packer = Packer(self._tree, lambda entry: _card(entry, numbers[entry.handling]))
+        return self._packer
 
     def _route(self, row: dict[str, Any], building: Snapshot) -> None:
+        if self._packer is not None:
+            raise WireError("a route comes after they have been packed")
         route, block = route_from_row(row)
         handling = self._handling(route)
-        entry = RouteEntry(route, block, len(building.entries), handling)
+        building.specials.add()
+        entry = RouteEntry(route, block, len(building.entries), handling, building.specials)
         building.entries.append(entry)
         building.by_name[route.name] = entry
-        building.matcher.add(route, entry)
+        self._tree.add(route, entry)
         building.subject_names |= header_names(handling.chain)
 
     def _handling(self, route: Route) -> Handling:
@@ -320,7 +390,10 @@ class Receiver:
         building.digest = building.content()
         if building.digest != message["hash"]:
             raise WireError("hash")
+        building.matcher = self._pack().finish()
+        building.handlings = list(self._handlings.values())
         self._building = None
+        self._tree, self._packer = Matcher(), None
         return building
 
     @staticmethod

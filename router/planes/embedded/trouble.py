@@ -54,7 +54,7 @@ def failed_try(exchange: Exchange, stage: Stage, *, lost_early: bool) -> Try:
         stale=lost_early and stage in {Stage.HEAD, Stage.SEND} and exchange.stales < MAX_TRIES,
         in_budget=exchange.repeating or exchange.plane.in_budget(),
         other_endpoint=_other_endpoint(exchange),
-        fallback=exchange.entry.handling.fallback,
+        fallback=exchange.handling.fallback,
     )
 
 
@@ -76,7 +76,7 @@ def go_on(exchange: Exchange, stage: Stage, what: Try, detail: str) -> None:
 
 
 def _repeatable(exchange: Exchange) -> bool:
-    return exchange.request.method in IDEMPOTENT or exchange.entry.handling.idempotent
+    return exchange.request.method in IDEMPOTENT or exchange.handling.idempotent
 
 
 def _other_endpoint(exchange: Exchange) -> bool:
@@ -85,10 +85,10 @@ def _other_endpoint(exchange: Exchange) -> bool:
     if pool is None:
         return False
     tried = exchange.tried = (*exchange.tried, pool)
-    destination = exchange.entry.handling.destinations[1 if exchange.on_new else 0]
+    destination = exchange.handling.destinations[1 if exchange.on_new else 0]
     if destination is None:
         return False
-    placing = exchange.snapshot.placing(exchange.entry)
+    placing = exchange.snapshot.placing(exchange.index)
     sites = [exchange.site] if placing is None or destination.only is not None else open_sites(exchange, placing)
     return any(other not in tried for site in sites for other in destination.sites.get(site, ()))
 
@@ -105,7 +105,7 @@ def _again(exchange: Exchange, *, stale: bool) -> None:
         return
     _count_repeat(exchange)
     if exchange.on_new and exchange.tries == 1:
-        plane.counters.slots[exchange.entry.block + _SIDE + RouteBlock.REPEATED] += 1
+        plane.counters.slots[exchange.block + _SIDE + RouteBlock.REPEATED] += 1
     exchange.dispatch()
 
 
@@ -119,7 +119,7 @@ def _count_repeat(exchange: Exchange) -> None:
 
 
 def _fall_back(exchange: Exchange, cause: int) -> None:
-    exchange.plane.counters.slots[exchange.entry.block + RouteBlock.FALLBACKS + cause] += 1
+    exchange.plane.counters.slots[exchange.block + RouteBlock.FALLBACKS + cause] += 1
     _count_repeat(exchange)
     exchange.move_to(_LEGACY, _FALLBACK)
     exchange.dispatch()
@@ -127,7 +127,7 @@ def _fall_back(exchange: Exchange, cause: int) -> None:
 
 def _tell(exchange: Exchange, stage: Stage, detail: str) -> None:
     if stage is Stage.OVERLOAD and not exchange.judged and exchange.reason == _WEIGHT:
-        exchange.plane.counters.slots[exchange.entry.block + RouteBlock.OURS + exchange.on_new * _SIDE] += 1
+        exchange.plane.counters.slots[exchange.block + RouteBlock.OURS + exchange.on_new * _SIDE] += 1
     exchange.client.refuse(Refused(stage.status, STAGE_CODES[stage], detail or stage_detail(stage)))
 
 
@@ -143,7 +143,7 @@ def hide(exchange: Exchange, answer: Answer, rest: bytes) -> bool:
         replayable=exchange.replayable and exchange.request_done,
         delivered=True,
         in_budget=exchange.repeating or exchange.plane.in_budget(),
-        fallback=exchange.entry.handling.fallback,
+        fallback=exchange.handling.fallback,
     )
     if after_status(answer.status, what) is not Next.FALLBACK:
         if after_status(answer.status, replace(what, in_budget=True)) is Next.FALLBACK:

@@ -89,10 +89,9 @@ def ended(exchange: Exchange, *, broken: bool) -> None:
     """It is over, and is counted; `broken`: before its answer was whole."""
     took = perf_counter() - exchange.started
     plane = exchange.plane
-    entry = exchange.entry
     on_new = exchange.on_new
     slots = plane.counters.slots
-    block = entry.block
+    block = exchange.block
     slots[block + _IN_FLIGHT + on_new * _SIDE] -= 1
     kind = exchange.status // 100
     ordinary = kind == _WELL and exchange.reason == _WEIGHT
@@ -107,12 +106,12 @@ def ended(exchange: Exchange, *, broken: bool) -> None:
         bucket += 1
     slots[durations] += micros
     slots[durations + 1 + bucket] += 1
-    if entry.watch is not None and bucket > entry.watch.fastest:
-        _watched_ended(exchange, entry.watch, bucket, broken=broken)
+    if exchange.special and (watch := exchange.entry.watch) is not None and bucket > watch.fastest:
+        _watched_ended(exchange, watch, bucket, broken=broken)
     if plane.access_log is not None:
         plane.access_log.put(exchange, took, broken=broken)
-    request = exchange.request
-    if entry.unlisted and entry is plane.snapshot.unlisted:  # a newer table may have a route for it
+    if not exchange.place and exchange.snapshot.unlisted is plane.snapshot.unlisted:  # a newer table may list it
+        request = exchange.request
         plane.unlisted.put(request.method, request.target, exchange.status)
     if broken or not ordinary or took >= _LONG or plane.recent.has_room():
         _remember(exchange, took, broken=broken)
@@ -127,7 +126,7 @@ def _remember(exchange: Exchange, took: float, *, broken: bool) -> None:
         exchange.request_id,
         request.method,
         request.target,
-        entry.label,
+        entry.name,
         exchange.on_new,
         exchange.reason,
         exchange.drawn,
@@ -147,7 +146,7 @@ def _watched_ended(exchange: Exchange, watch: Watch, bucket: int, *, broken: boo
         _tape(exchange, watch.tape, bucket, broken=broken)
     if exchange.reason == _WEIGHT and _counts_for(exchange, watch):
         client, by_chance = _client_of(exchange)
-        slots, block = exchange.plane.counters.slots, exchange.entry.block
+        slots, block = exchange.plane.counters.slots, exchange.block
         watch.slow(slots, block, client, bucket, time(), on_new=exchange.on_new, by_chance=by_chance)
 
 
@@ -166,7 +165,7 @@ def _counts_for(exchange: Exchange, watch: Watch) -> bool:
     """Is this evidence for the watched share?"""
     snapshot = exchange.snapshot
     drawn = exchange.reason == _WEIGHT or (exchange.reason == _FALLBACK and not exchange.on_new)
-    return drawn and snapshot.revision >= watch.revision and snapshot.shares[exchange.entry.index] == watch.share
+    return drawn and snapshot.revision >= watch.revision and snapshot.shares[exchange.index] == watch.share
 
 
 def _client_of(exchange: Exchange) -> tuple[bytes, bool]:

@@ -48,9 +48,9 @@ def answer_head(exchange: Exchange, answer: Answer) -> list[bytes]:
         _say_where_it_ends(answer, lines, chunked=exchange.request.minor > 0)
     if not answer.dated:
         lines.append(exchange.plane.date_line)
-    if exchange.entry.handling.shown or exchange.shown:
+    if exchange.handling.shown or exchange.shown:
         lines.append(_NEW_LABEL if exchange.on_new else _LEGACY_LABEL)
-        lines.append(exchange.entry.label)
+        lines.append(exchange.snapshot.label(exchange.place))
     lines.append(b"X-Request-Id: " + exchange.request_id)
     if not exchange.keep_alive:
         lines.append(b"Connection: close")
@@ -83,4 +83,5 @@ def exposed(exchange: Exchange) -> bytes:
 
 
 def _exposed(exchange: Exchange) -> bytes:
-    return (_NEW_LABEL if exchange.on_new else _LEGACY_LABEL) + b"\r\n" + exchange.entry.label
+    side = _NEW_LABEL if exchange.on_new else _LEGACY_LABEL
+    return side + b"\r\n" + exchange.snapshot.label(exchange.place)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
+from router.core.explain import compiled
 from router.core.match import conflicts
 from router.core.model import PPM, Endpoint, Group, Route, Site, SlashRule, Source, SubjectSource, Table, Upstream
 from router.core.orders import Kind, Order, Reach, Scope
+from router.core.packed import Packed, Packer
 
 METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS")
 HOSTS = ("", "shop.example.com", "api.example.com")
@@ -112,6 +114,14 @@ def orders(draw: st.DrawFn, table: Table) -> tuple[Order, ...]:
         scope = Scope(Reach.ROUTE, covered[0].name)
         found.append(Order(number, kind, scope, "raise", "lee", float(number), draw(shares), declared))
     return tuple(found)
+
+
+def packed(table: Table, positions: int = 1000) -> Packed:
+    """What a worker has of a table, packed so many positions at a time; a card is the route's index in 4 bytes."""
+    packer = Packer(compiled(table), lambda index: index.to_bytes(4, "little"))
+    while not packer.step(positions):
+        pass
+    return packer.finish()
 
 
 def naive_find(

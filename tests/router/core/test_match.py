@@ -1,4 +1,4 @@
-"""The matcher: against a naive oracle, a conformance suite, and real inventories with their traps."""
+"""The matcher, as a tree and packed: against a naive oracle, a conformance suite, and real inventories' traps."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.core.explain import compiled
+from router.core.explain import compiled as tree_of
 from router.core.match import conflicts
 from router.core.model import Route, SlashRule, Table
 from router.core.template import normalise, split
-from tests.router.core.tables import naive_find, requests, tables
+from tests.router.core.tables import naive_find, packed, requests, tables
 
 DATA = Path(__file__).parents[2] / "data"
 GATEWAY = json.loads((DATA / "gateway_api_httproute.json").read_text())
@@ -33,6 +33,24 @@ def table_of(*routes: tuple[str, str] | tuple[str, str, str]) -> Table:
         allowed = tuple(methods.split(",")) if methods else ()
         made.append(Route(f"{methods} {path}".strip(), path, "old", methods=allowed, host=host[0] if host else ""))
     return Table(legacy="old", upstreams={}, routes=tuple(made))
+
+
+class Both:
+    """The tree and what is packed from it, which have to agree on every request."""
+
+    def __init__(self, table: Table) -> None:
+        self._tree = tree_of(table)
+        self._packed = packed(table)
+
+    def find(self, host: bytes, segments: list[bytes], method: bytes, also: bytes | None = None) -> int | None:
+        index = self._tree.find(host, segments, method, also)
+        place = self._packed.find(host, segments, method, also)
+        assert index == (self._packed.number(place) if place else None)
+        return index
+
+
+def compiled(table: Table) -> Both:
+    return Both(table)
 
 
 def found(table: Table, method: str, path: str, host: str = "", also: str | None = None) -> str | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from router.planes.embedded.recent import LONGEST_TARGET, MOST_FOUND, Recent
-from router.planes.embedded.snapshot import LABEL
+from router.planes.embedded.recent import LONGEST_TARGET, MOST_FOUND, ORDINARY, Recent
 from tests.router.planes.embedded.stage import OK, Stage
 
 
@@ -35,8 +34,7 @@ def test_a_request_without_a_route_has_no_share(stage: Stage) -> None:
 
 
 def put(ring: Recent, name: str, target: bytes = b"/") -> None:
-    label = LABEL + b"r"
-    ring.put(name.encode(), b"GET", target, label, True, 0, 123, 250_000, 7, "new http://h:1", 200, 1.0, 0.5, False)
+    ring.put(name.encode(), b"GET", target, "r", True, 0, 123, 250_000, 7, "new http://h:1", 200, 1.0, 0.5, False)
 
 
 def test_the_oldest_is_forgotten() -> None:
@@ -63,3 +61,28 @@ def test_a_long_target_is_cut() -> None:
     ring = Recent(2)
     put(ring, "long", b"/" + b"x" * 10_000)
     assert LONGEST_TARGET == len(ring.find(b"long")[0]["target"])
+
+
+def test_of_what_goes_as_it_should_a_tick_keeps_so_many(stage: Stage) -> None:
+    """The next tick keeps more; so a busy worker has not forgotten in a moment what somebody may ask for."""
+
+    def ask(name: bytes) -> int:
+        stage.ask(b"GET", b"/api/1", b"X-Request-Id: " + name, b"X-User-Id: u7")
+        stage.new.wire.say(OK)
+        return len(stage.plane.recent.find(name))
+
+    assert [1] * ORDINARY == [ask(b"first-%d" % number) for number in range(ORDINARY)]
+    assert 0 == ask(b"too-many")
+    stage.plane.recent.turn()
+    assert 1 == ask(b"later")
+
+
+def test_what_is_out_of_the_ordinary_is_kept_however_busy_the_worker_is(stage: Stage) -> None:
+    """An answer that is not a 2xx, and a request that no route is listed for."""
+    while stage.plane.recent.has_room():
+        pass
+    stage.ask(b"GET", b"/api/1", b"X-Request-Id: bad", b"X-User-Id: u7")
+    stage.new.wire.say(OK.replace(b"200 OK", b"404 Not Found"))
+    stage.ask(b"GET", b"/nowhere", b"X-Request-Id: elsewhere")
+    stage.old.wire.say(OK)
+    assert [404, 200] == [stage.plane.recent.find(name)[0]["status"] for name in (b"bad", b"elsewhere")]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.model import PPM, Limits, Route, Source, SubjectSource, Table, Upstream
+from router.core.observed import UNOBSERVED
 from router.core.orders import Cause, EffectiveState, effective
 from router.core.wire import Settings, delta_line, encode, state_hash, structure_digest, structure_lines
 from router.planes.embedded.pools import Destination
@@ -75,8 +76,16 @@ def test_its_matcher_finds_its_routes() -> None:
     """By the same rules as everywhere."""
     snapshot = made()
     found = snapshot.matcher.find(b"", [b"r7", b"x"], b"GET")
-    assert found is snapshot.by_name["r7"]
-    assert snapshot.matcher.find(b"", [b"r7"], b"GET") is None
+    snapshot.observe(UNOBSERVED)
+    index, block, handling = snapshot.card(found)
+    terms = snapshot.terms.of(index)
+    entry = snapshot.by_name["r7"]
+    assert (entry.index, entry.block) == (index, block)
+    assert entry.handling is handling
+    assert (snapshot.shares[index], snapshot.causes[index]) == (terms.share, terms.cause)
+    assert entry is snapshot.entry(index)
+    assert b"X-Strangler-Route: r7" == snapshot.label(found)
+    assert not snapshot.matcher.find(b"", [b"r7"], b"GET")
 
 
 def test_a_route_travels_with_everything_it_says() -> None:
