@@ -154,7 +154,7 @@ def response_field(line: bytes) -> Field:
 
 def _field(line: bytes, kinds: dict[bytes, Kind], subject_names: Collection[bytes]) -> Field:
     sent, colon, value = line.partition(b":")
-    value = came_as = value.strip(b" \t")
+    value = came_as = _trimmed(value)
     name = sent.translate(_LOWER_NAME)
     if not colon or not name or _NUL in name or value.translate(_SAME_VALUE) != value:
         raise BadField(_why(line))
@@ -172,6 +172,13 @@ def _field(line: bytes, kinds: dict[bytes, Kind], subject_names: Collection[byte
     if came_as is value and value and len(sent) + 2 + len(value) == len(line) and line[len(sent) + 1] == _SPACE:
         return Field(kind, name, value, line)  # it is spelled as it would be sent on
     return Field(kind, name, value, sent + b": " + value if value else sent + b":")
+
+
+def _trimmed(value: bytes) -> bytes:
+    """A value without the optional white space around it, of which there mostly is one space before it."""
+    if len(value) > 1 and value[0] == _SPACE and value[1] > _SPACE and value[-1] > _SPACE:
+        return value[1:]
+    return value.strip(b" \t")
 
 
 def _why(line: bytes) -> str:

@@ -35,9 +35,13 @@ UNTIL_CLOSE: Final = -2
 _MEMORY_LINES: Final = 8192
 _MEMORY_LINE: Final = 512
 """Lines remembered, and the longest of them in bytes: at most about 4 MiB a worker."""
+_MEMORY_ANSWERS: Final = 128
+_MEMORY_ANSWER: Final = 1024
+"""Heads of answers remembered, and the longest of them."""
 
 HEAD_END: Final = b"\r\n\r\n"
 _GET: Final = b"GET"
+_HEAD: Final = b"HEAD"
 _COMMON_METHODS: Final = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"})
 _METHOD_LENGTH: Final = 32
 _BODILESS: Final = frozenset({204, 304})
@@ -139,10 +143,14 @@ PASSES: Final = Field(Kind.PASS, b"", b"", b"")
 class Memory:
     """Remembers verdicts on lines; forgets everything when full, which costs a microsecond a line once."""
 
-    __slots__ = ("requests", "responses", "statuses", "subject_names")
+    __slots__ = ("_met", "answers", "requests", "responses", "statuses", "subject_names")
 
     def __init__(self, subject_names: Collection[bytes] = ()) -> None:
         self.subject_names = frozenset(subject_names)
+        self.answers: dict[bytes, Answer] = {}
+        """By their whole heads: of many services they are the same for a second."""
+        self._met: set[int] = set()
+        """Hashes of heads that came once, since of other services no two are the same."""
         self.requests: dict[bytes, Field] = {}
         self.responses: dict[bytes, Field] = {}
         self.statuses: dict[bytes, tuple[int, int, bytes]] = {}
@@ -164,6 +172,18 @@ class Memory:
                 known.clear()
             known[line] = PASSES if field.kind is Kind.PASS and field.line == line else field
         return field
+
+    def keep_answer(self, head: bytes, answer: Answer) -> None:
+        """Remember an answer if its head has come before."""
+        mark = hash(head)
+        if mark in self._met:
+            if len(self.answers) >= _MEMORY_ANSWERS:
+                self.answers.clear()
+            self.answers[head] = answer
+        else:
+            if len(self._met) >= _MEMORY_ANSWERS:
+                self._met.clear()
+            self._met.add(mark)
 
     def status(self, line: bytes) -> tuple[int, int, bytes]:
         """(status, minor version, status line to send on) of a status line; raises `BadField`."""
@@ -408,15 +428,22 @@ def _connection(values: list[bytes], special: dict[Kind, list[Field]], request: 
 def answer_of(head: bytes, memory: Memory, limits: Bounds, method: bytes, *, whole: bool) -> Answer | None:
     """The answer with this head (without its closing empty line); None while that has not come whole.
 
+    Equal heads may give the same object, so nobody changes it.
     Raises `BadField` for what is no answer, and as early as can be for what can never become one.
     """
     if len(head) > limits.head:
         raise BadField("the head of the answer is too long")
-    if whole:
+    if not whole:
+        if BARE_LF.search(head):
+            raise BadField("a bare CR or LF in the head of the answer")
+        return None
+    if method == _HEAD or len(head) > _MEMORY_ANSWER:  # an answer to HEAD has no body, whatever it says
         return parse_answer(head, memory, limits, method)
-    if BARE_LF.search(head):
-        raise BadField("a bare CR or LF in the head of the answer")
-    return None
+    answer = memory.answers.get(head)
+    if answer is None:
+        answer = parse_answer(head, memory, limits, method)
+        memory.keep_answer(head, answer)
+    return answer
 
 
 def parse_answer(  # noqa: C901  # one pass over the lines, with one branch for each kind

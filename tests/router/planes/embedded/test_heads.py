@@ -19,6 +19,7 @@ from router.planes.embedded.heads import (
     Memory,
     Refused,
     Request,
+    answer_of,
     parse_answer,
     parse_request,
 )
@@ -714,3 +715,43 @@ def test_what_an_answers_connection_names_is_taken_out() -> None:
     """But never Date or the framing."""
     found = answer(b"X-A: 1", b"Date: now", b"Connection: x-a, date, content-length", b"Content-Length: 3")
     assert ([b"Date: now", b"Content-Length: 3"], 3) == (found.lines, found.length)
+
+
+# ------------------------------------------------------------------------------------- heads that come again
+
+
+def test_an_answer_whose_head_came_before_says_the_same() -> None:
+    """To requests of any method but HEAD, whose answers have no body whatever their heads say."""
+    memory, head = Memory(), b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b"
+
+    def said(method: bytes) -> tuple[int, int, bool, list[bytes]]:
+        answer = answer_of(head, memory, LIMITS, method, whole=True)
+        assert answer is not None
+        return answer.status, answer.length, answer.bodiless, answer.lines
+
+    lines = [b"Content-Length: 5", b"Set-Cookie: a=b"]
+    asked = (b"GET", b"GET", b"HEAD", b"POST", b"HEAD", b"GET")
+    assert [(200, 0 if method == b"HEAD" else 5, method == b"HEAD", lines) for method in asked] == list(
+        map(said, asked)
+    )
+    assert [head] == list(memory.answers)
+
+
+def test_of_heads_no_two_of_which_are_the_same_none_is_remembered() -> None:
+    """And of those that come again no more than a bounded number, none of them long."""
+    memory = Memory()
+
+    def ask(number: int, filling: bytes = b"") -> None:
+        answer_of(b"HTTP/1.1 200 OK\r\nETag: %d%b" % (number, filling), memory, LIMITS, b"GET", whole=True)
+
+    for number in range(1000):
+        ask(number)
+    assert not memory.answers
+    for number in range(1000):
+        ask(number)
+        ask(number)
+    assert 0 < len(memory.answers) <= 128
+    memory.answers.clear()
+    for _ in range(3):
+        ask(1, b"x" * 2000)
+    assert not memory.answers
