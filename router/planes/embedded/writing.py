@@ -50,7 +50,7 @@ def answer_head(exchange: Exchange, answer: Answer) -> list[bytes]:
         lines.append(exchange.plane.date_line)
     if exchange.handling.shown or exchange.shown:
         lines.append(_NEW_LABEL if exchange.on_new else _LEGACY_LABEL)
-        lines.append(exchange.snapshot.label(exchange.place))
+        lines.append(exchange.label or exchange.snapshot.label(exchange.place))
     lines.append(b"X-Request-Id: " + exchange.request_id)
     if not exchange.keep_alive:
         lines.append(b"Connection: close")
