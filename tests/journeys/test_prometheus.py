@@ -32,6 +32,7 @@ upstreams:
   monolith: {{endpoints: [http://127.0.0.1:{legacy}]}}
   catalog: {{sites: {{here: [http://127.0.0.1:{new}]}}}}
   fresh: {{endpoints: [http://127.0.0.1:{legacy}]}}
+  faulty: {{endpoints: [http://127.0.0.1:{faulty}]}}
   dead: {{endpoints: [http://127.0.0.1:{dead}]}}
 sites: {{here: {{weight: 100}}}}
 legacy: monolith
@@ -43,7 +44,7 @@ routes:
   - {{path: "/product/{{id}}", group: catalog, weight: 50, name: product}}
   - {{path: "/search/{{id}}", group: catalog, weight: 100, name: search}}
   - {{path: "/broken/{{id}}", new: catalog, weight: 50, name: broken, breaker: {{failures: 10, minimum: 5}}}}
-  - {{path: "/doomed/{{id}}", new: catalog, rollout: slow, name: doomed}}
+  - {{path: "/doomed/{{id}}", new: faulty, rollout: slow, name: doomed}}
   - {{path: "/lost/{{id}}", new: dead, weight: 50, name: lost, fallback: {{on: [connect]}}}}
   - {{path: "/cart/{{id}}", new: catalog, weight: 50, name: cart}}
   - {{path: "/mirrored/{{id}}", new: catalog, name: mirrored, shadow: {{percent: 100, compare: true}}}}
@@ -71,12 +72,20 @@ class New(Legacy):
         return 503 if int(self.path.rpartition("/")[2]) % 3 == 0 else 200
 
 
+class Faulty(New):
+    """Fails as often, but with what is no sign of a sick endpoint: nobody takes that out before it is judged."""
+
+    def status(self) -> int:
+        return 500 if super().status() == 503 else 200
+
+
 @pytest.fixture(scope="module")
 def router() -> Iterator[Router]:
     """With traffic, a rollback in force and a rollout under way."""
     stop = threading.Event()
-    with served(Legacy, New) as (legacy, new):
-        with Router(ROUTES.format(legacy=legacy, new=new, dead=free_port()), workers=2) as router:
+    with served(Legacy, New, Faulty) as (legacy, new, faulty):
+        routes = ROUTES.format(legacy=legacy, new=new, faulty=faulty, dead=free_port())
+        with Router(routes, workers=2) as router:
             ask(router, "/api/v1/rollbacks", {"scope": {"route": "cart"}, "reason": "a rehearsal"})
             for route in ("moved", "doomed"):
                 ask(router, "/api/v1/rollouts", {"do": "start", "scope": {"route": route}, "reason": "a rehearsal"})
