@@ -152,7 +152,7 @@ def explain(
 def endings(node: Node[int], segments: list[bytes], index: int = 0) -> Iterator[Mapping[bytes, int]]:
     """Every ending whose path fits, closest first: `match.walk` without its last question, the method."""
     if index == len(segments):
-        if (ends := node.ends()) is not None:
+        if (ends := node.leaf) is not None:
             yield ends
         return
     segment = segments[index]

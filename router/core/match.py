@@ -20,7 +20,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from router.core.model import Route, SlashRule
 from router.core.template import Literal, Partial, Rest, Segment, parse_template
@@ -28,29 +28,20 @@ from router.core.template import Literal, Partial, Rest, Segment, parse_template
 T = TypeVar("T")
 
 ANY_METHOD = b""
-_METHODS: Final[dict[bytes, bytes]] = {}
-"""One object for each method that routes name, which stays close to the processor."""
 
 
 class Node(Generic[T]):
-    """One position in the tree.
+    """One position in the tree; None stands for empty collections, since most positions have but one of them."""
 
-    With many routes a walk spends its time waiting for memory, so a node has nothing that it does not need: None
-    instead of empty collections, and no collection for the one method that most endings have.
-    """
-
-    __slots__ = ("dynamic", "leaf", "literals", "only_method", "only_value", "parameter", "partials", "rest")
+    __slots__ = ("dynamic", "leaf", "literals", "parameter", "partials", "rest")
 
     def __init__(self) -> None:
         self.dynamic = False
         """A request may have to come back here."""
         self.literals: dict[bytes, Node[T]] | None = None
         self.parameter: Node[T] | None = None
-        self.only_method: bytes | None = None
-        """The method of the one route that ends here, whose value is `only_value`."""
-        self.only_value: T | None = None
         self.leaf: dict[bytes, T] | None = None
-        """By method, where several routes end here, or one with several methods."""
+        """The values of the routes that end here, by method."""
         self.rest: dict[bytes, T] | None = None
         self.partials: list[tuple[Partial, re.Pattern[bytes], Node[T]]] | None = None
 
@@ -88,29 +79,17 @@ class Node(Generic[T]):
             self.rest = (self.rest or {}) | dict.fromkeys(methods, value)
             return
         node = self.child(last)
-        ends = dict(node.ends() or {}) | dict.fromkeys(methods, value)
-        if len(ends) == 1:
-            ((node.only_method, node.only_value),) = ends.items()
-        else:
-            node.leaf, node.only_method, node.only_value = ends, None, None
-
-    def ends(self) -> Mapping[bytes, T] | None:
-        """The values of the routes that end here, by method; None where none does."""
-        if self.only_method is not None and self.only_value is not None:
-            return {self.only_method: self.only_value}
-        return self.leaf
+        node.leaf = (node.leaf or {}) | dict.fromkeys(methods, value)
 
 
 class Matcher(Generic[T]):
     """All routes of a table, by host.  Built once, then only read."""
 
-    __slots__ = ("_literals", "any_host", "hosts")
+    __slots__ = ("any_host", "hosts")
 
     def __init__(self) -> None:
         self.hosts: dict[bytes, Node[T]] = {}
         self.any_host: Node[T] = Node()
-        self._literals: dict[Segment, Segment] = {}
-        """One object for each literal: what thousands of routes have in common stays close to the processor."""
 
     def add(self, route: Route, value: T) -> None:
         """Put one route in; the caller has made sure that it is unique (`conflicts`)."""
@@ -118,8 +97,8 @@ class Matcher(Generic[T]):
         for segments in shapes(route):
             node = root
             for segment in segments[:-1]:
-                node = node.child(self._literals.setdefault(segment, segment))
-            node.end(self._literals.setdefault(segments[-1], segments[-1]), methods(route), value)
+                node = node.child(segment)
+            node.end(segments[-1], methods(route), value)
 
     def find(self, host: bytes, segments: list[bytes], method: bytes, also: bytes | None = None) -> T | None:
         """The route's value for a lower-case host without port and the segments of a normalised path.
@@ -163,10 +142,6 @@ def walk(node: Node[T], segments: list[bytes], index: int, count: int, method: b
             if found is not None:
                 return found
         return allowed(node.rest, method, also) if segment or index < count else None
-    only = node.only_method
-    if only is not None:
-        # Written out: a set of three would be built for each request.
-        return node.only_value if only == method or not only or (also is not None and only == also) else None
     return None if node.leaf is None else allowed(node.leaf, method, also)
 
 
@@ -189,7 +164,7 @@ def shapes(route: Route) -> Iterable[tuple[Segment, ...]]:
 
 def methods(route: Route) -> tuple[bytes, ...]:
     """The methods a route names, as the tree keys them."""
-    return tuple(_METHODS.setdefault(name, name) for name in map(str.encode, route.methods)) or (ANY_METHOD,)
+    return tuple(map(str.encode, route.methods)) or (ANY_METHOD,)
 
 
 def conflicts(routes: Sequence[Route]) -> list[tuple[int, int, str]]:

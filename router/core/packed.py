@@ -254,7 +254,7 @@ class Packer(Generic[T]):
     def _write(self, top: _Open[T]) -> int:
         """Write a position, and the edge that leads to it; gives the offset of the two."""
         node, packed = top.node, self._packed
-        ends = self._ends(node.ends())
+        ends = self._ends(node.leaf)
         rest = {} if node.rest is None else self._beside(node.rest)
         out, begin = self._bytes, len(self._bytes)
         if top.text is not None:
