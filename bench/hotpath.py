@@ -59,8 +59,8 @@ def plane_for(routes: int) -> Plane:
         groups={"g": Group("g")},
         routes=tuple(
             Route(
-                f"r{number}", f"/v1/t{number}/{{id}}", "old", ("GET",), new="new", weight=500_000, group="g", seed="g",
-                subject=chain,
+                f"r{number}", f"/v1/t{number}/{{id}}", "old", ("GET",), new="new", weight=500_000, group="g",
+                seed=f"r{number}", subject=chain,
             )
             for number in range(routes)
         ),

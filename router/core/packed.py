@@ -9,18 +9,22 @@ A position, from the offset that names it:
 
     flags                 what follows, and whether a request may have to come back here
     parameter             4 bytes, if there is one: its offset
+    partials              4 bytes, if there are any: the offset of their list
     size, slots           1 + 5 << size bytes, if there are literals: a hash table with linear probing; a slot is the
                           next bits of the hash and the offset of an edge, or zeros
     method, card          2 bytes and a card, if one route with one method ends here; where there are more, 0xFFFF and
                           4 bytes that say which of `endings`
-    partials, rests       stand beside, by offset, since few positions have any
 
-An edge is a literal's text, `/`, and the position behind it.  Numbers are little-endian.
+An edge is a literal's text, `/`, and the position behind it.  A list of partly literal segments has for each, in the
+order in which they are tried, the offset of the position behind it, the lengths of the text before its parameter and of
+the text behind it, and the two texts; zeros end it.  For segments with several parameters both lengths are 0, and the
+number of a pattern follows, in 4 bytes.  Rests stand beside, by offset, since few positions have one.  Numbers are
+little-endian.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from router.core.match import Matcher, Node, allowed
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     import re
 
     from mypy_extensions import i64
+
+    from router.core.template import Partial
 
 T = TypeVar("T")
 
@@ -41,6 +47,11 @@ _DYNAMIC: Final = _PARAMETER | _PARTIALS | _REST
 
 _OFFSET: Final = 4
 _SLOT: Final = 5
+_TEXTS: Final = _OFFSET + 2
+"""How far behind a partly literal segment's beginning its texts are."""
+_BYTE: Final = 255
+_ONE_PARAMETER: Final = 2
+"""So many pieces of fixed text are around one."""
 _SEVERAL: Final = 0xFFFF
 """Stands for the method where several routes end, or one with several methods."""
 _SLASH: Final = 0x2F
@@ -55,7 +66,7 @@ class Packed:
         """The offsets of their trees."""
         self.any_host = 1
         self.endings: list[Mapping[bytes, int]] = []
-        self.partials: dict[int, list[tuple[re.Pattern[bytes], int]]] = {}
+        self.patterns: list[re.Pattern[bytes]] = []
         self.rests: dict[int, Mapping[bytes, int]] = {}
         self._bytes = b"\0\0"
         self._longest = 0
@@ -79,6 +90,11 @@ class Packed:
         """The number of 4 bytes there."""
         return _number(self._bytes, place)
 
+    def wide(self, place: int) -> int:
+        """The number of 8 bytes there, modulo 2**64: where this is compiled, the upper half of them is negative."""
+        low = _number(self._bytes, place)
+        return low | _number(self._bytes, place + _OFFSET) << 32
+
     def text(self, place: int) -> bytes:
         """The text there, behind the 4 bytes of its length."""
         begin = place + _OFFSET
@@ -93,7 +109,7 @@ class Packed:
             flags: i64 = packed[at]
             child: i64 = 0
             if flags & _LITERALS and len(segment) <= self._longest:
-                child = _behind(packed, at + 1 + (_OFFSET if flags & _PARAMETER else 0), segment)
+                child = _behind(packed, at + _table_at(flags), segment)
             index += 1
             if not flags & _DYNAMIC:
                 if not child:
@@ -103,9 +119,11 @@ class Packed:
             if child and (found := self._walk(child, segments, index, method, also)):
                 return found
             if flags & _PARTIALS:
-                for regex, behind in self.partials[at]:
-                    if regex.fullmatch(segment) and (found := self._walk(behind, segments, index, method, also)):
+                some = _number(packed, at + (1 + _OFFSET if flags & _PARAMETER else 1))
+                while partial := _number(packed, some):
+                    if self._fits(some, segment) and (found := self._walk(partial, segments, index, method, also)):
                         return found
+                    some = _next_partial(packed, some)
             if flags & _PARAMETER and segment:
                 parameter = _number(packed, at + 1)
                 if not flags & _REST:
@@ -119,14 +137,37 @@ class Packed:
             return 0
         return self._ending(at, method, also)
 
+    def _fits(self, partial: i64, segment: bytes) -> bool:
+        """Is the segment like the partly literal one that is written there?"""
+        packed = self._bytes
+        before: i64 = packed[partial + _OFFSET]
+        after: i64 = packed[partial + _OFFSET + 1]
+        text = partial + _TEXTS
+        if not before and not after:
+            return self.patterns[_number(packed, text)].fullmatch(segment) is not None
+        length: i64 = len(segment)
+        if length <= before + after:
+            return False
+        place: i64 = 0
+        while place < before:
+            if segment[place] != packed[text + place]:
+                return False
+            place += 1
+        text += before
+        place = 0
+        length -= after
+        while place < after:
+            if segment[length + place] != packed[text + place]:
+                return False
+            place += 1
+        return True
+
     def _ending(self, at: i64, method: bytes, also: bytes | None) -> i64:
         packed = self._bytes
         flags: i64 = packed[at]
         if not flags & _ENDS:
             return 0
-        at += 1
-        if flags & _PARAMETER:
-            at += _OFFSET
+        at += _table_at(flags)
         if flags & _LITERALS:
             size: i64 = packed[at]
             at += 1 + (_SLOT << size)
@@ -138,6 +179,23 @@ class Packed:
             return allowed(self.endings[_number(packed, at)], method, also) or 0
         only = self._methods[named]
         return at if only == method or not only or (also is not None and only == also) else 0
+
+
+def _table_at(flags: i64) -> i64:
+    """How far behind a position its hash table begins, or what is there in its place."""
+    at: i64 = 1
+    if flags & _PARAMETER:
+        at += _OFFSET
+    if flags & _PARTIALS:
+        at += _OFFSET
+    return at
+
+
+def _next_partial(packed: bytes, at: i64) -> i64:
+    """Where the partly literal segment behind this one is written."""
+    before: i64 = packed[at + _OFFSET]
+    after: i64 = packed[at + _OFFSET + 1]
+    return at + _TEXTS + (before + after or _OFFSET)
 
 
 def _number(packed: bytes, at: i64) -> i64:
@@ -256,6 +314,7 @@ class Packer(Generic[T]):
         node, packed = top.node, self._packed
         ends = self._ends(node.leaf)
         rest = {} if node.rest is None else self._beside(node.rest)
+        partials = self._partly(node.partials, top.done[-len(node.partials) :]) if node.partials else 0
         out, begin = self._bytes, len(self._bytes)
         if top.text is not None:
             out += top.text + b"/"
@@ -264,16 +323,15 @@ class Packer(Generic[T]):
         out.append(0)
         flags = 0
         edges = [(text, edge) for (text, _), edge in zip(top.todo, top.done, strict=True) if text is not None]
-        behind = top.done[len(edges) :]
         if node.parameter is not None:
             flags |= _PARAMETER
-            out += behind.pop(0).to_bytes(_OFFSET, "little")
+            out += top.done[len(edges)].to_bytes(_OFFSET, "little")
+        if partials:
+            flags |= _PARTIALS
+            out += partials.to_bytes(_OFFSET, "little")
         if edges:
             flags |= _LITERALS
             out += _table(edges)
-        if node.partials is not None:
-            flags |= _PARTIALS
-            packed.partials[at] = [(regex, place) for (_, regex, _), place in zip(node.partials, behind, strict=True)]
         if rest:
             flags |= _REST
             packed.rests[at] = rest
@@ -295,6 +353,19 @@ class Packer(Generic[T]):
                 return named.to_bytes(2, "little") + self._card(value)
         self._packed.endings.append(self._beside(ends))
         return _SEVERAL.to_bytes(2, "little") + (len(self._packed.endings) - 1).to_bytes(_OFFSET, "little")
+
+    def _partly(self, partials: Sequence[tuple[Partial, re.Pattern[bytes], object]], behind: Sequence[int]) -> int:
+        """Write a list of partly literal segments; gives its offset."""
+        begin, patterns = len(self._bytes), self._packed.patterns
+        for (partial, regex, _), place in zip(partials, behind, strict=True):
+            self._bytes += place.to_bytes(_OFFSET, "little")
+            if len(partial.pieces) == _ONE_PARAMETER and max(map(len, partial.pieces)) <= _BYTE:
+                self._bytes += bytes(map(len, partial.pieces)) + b"".join(partial.pieces)
+            else:
+                self._bytes += bytes(2) + len(patterns).to_bytes(_OFFSET, "little")
+                patterns.append(regex)
+        self._bytes += bytes(_OFFSET)
+        return begin
 
     def _beside(self, ends: Mapping[bytes, T]) -> Mapping[bytes, int]:
         """The cards of several routes, or of several methods, are written by themselves."""

@@ -92,7 +92,7 @@ def draw(exchange: Exchange, share: int, live: int) -> int:
     if is_preflight(exchange.request):
         return PREFLIGHT
     found = subject_of(exchange)
-    return NO_SUBJECT if found is None else bucket(found[0], exchange.handling.seed)
+    return NO_SUBJECT if found is None else bucket(found[0], exchange.snapshot.seed(exchange.place))
 
 
 def wanted_side(exchange: Exchange) -> Side | None:
@@ -124,7 +124,7 @@ def site_of(exchange: Exchange, destination: Destination, placing: Placing) -> t
     found = subject_of(exchange)
     key = exchange.request_id if found is None else found[0]
     snapshot = exchange.snapshot
-    seed = exchange.handling.site_seed
+    seed = snapshot.site_seed(exchange.place)
     site, moved = place_at_site(exchange.side, placing, key, seed, snapshot.held_sites)
     if moved is not None:
         return site, moved

@@ -34,6 +34,7 @@ _POSITIONS: Final = 128
 """Positions of the tree that are packed at once: about as long as a line of routes takes."""
 _LABEL: Final = b"X-Strangler-Route: "
 _NO_ROUTE: Final = _LABEL + UNLISTED.encode()
+_NO_ROUTES_SITES: Final = seed_of(SITE_SALT)
 
 
 @final
@@ -47,8 +48,6 @@ class Handling:
         self.destinations = destinations
         """By side; None where no new service exists."""
         self.chain = links(route.subject)
-        self.seed = seed_of(route.seed)
-        self.site_seed = seed_of(route.seed + SITE_SALT)
         self.connect_timeout: float = route.timeouts.connect
         self.head_timeout: float = route.timeouts.head
         self.idle_timeout: float = route.timeouts.idle
@@ -62,8 +61,7 @@ class Handling:
 def handling_key(route: Route) -> tuple[object, ...]:
     """Routes for which this is equal share their handling."""
     return (
-        route.legacy, route.new, route.subject, route.seed, route.timeouts, route.fallback, route.idempotent,
-        route.expose,
+        route.legacy, route.new, route.subject, route.timeouts, route.fallback, route.idempotent, route.expose
     )  # fmt: skip
 
 
@@ -107,11 +105,13 @@ class RouteEntry:
             self._specials.mark(self.index, self.tripped or self.shadow is not None or self.watch is not None)
 
 
-_CARD: Final = struct.Struct("<III")
-"""A route's index, its block, and the number of its handling; then its label, with its length before it."""
+_CARD: Final = struct.Struct("<IIIQQ")
+"""A route's index, its block, the number of its handling, and its seeds; then its label, with its length before it."""
 _BLOCK_AT: Final = 4
 _HANDLING_AT: Final = 8
-_LABEL_AT: Final = 12
+_SEED_AT: Final = 12
+_SITE_SEED_AT: Final = 20
+_LABEL_AT: Final = 28
 
 
 @final
@@ -213,6 +213,14 @@ class Snapshot:
         handling = self.handlings[packed.number(place + _HANDLING_AT)]
         return packed.number(place), packed.number(place + _BLOCK_AT), handling
 
+    def seed(self, place: int) -> int:
+        """The seed of the route whose card is there."""
+        return self.matcher.wide(place + _SEED_AT)
+
+    def site_seed(self, place: int) -> int:
+        """The seed of its sites, or that of requests without a route."""
+        return self.matcher.wide(place + _SITE_SEED_AT) if place else _NO_ROUTES_SITES
+
     def label(self, place: int) -> bytes:
         """The line that tells a client the name of the route whose card is there, or that it has none."""
         return self.matcher.text(place + _LABEL_AT) if place else _NO_ROUTE
@@ -271,7 +279,8 @@ class Pools(Protocol):
 
 def _card(entry: RouteEntry, handling: int) -> bytes:
     label = _LABEL + entry.name.encode()
-    return _CARD.pack(entry.index, entry.block, handling) + len(label).to_bytes(4, "little") + label
+    seeds = (seed_of(text) for text in (entry.route.seed, entry.route.seed + SITE_SALT))
+    return _CARD.pack(entry.index, entry.block, handling, *seeds) + len(label).to_bytes(4, "little") + label
 
 
 class Receiver:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from router.core.explain import compiled
 from router.core.model import Route, Table
 from router.core.packed import Packer
+from router.core.split import bucket
 from tests.router.core.tables import naive_find, packed, requests, tables
 
 
@@ -69,6 +70,28 @@ def test_a_template_of_thousands_of_segments_is_packed() -> None:
     assert path == found(table_of(path), path.encode())
 
 
+@pytest.mark.parametrize(("before", "after"), [("key=", ""), ("", ".json"), ("ab", "ba"), ("x" * 255, "y" * 255)])
+def test_a_parameter_between_two_texts_takes_at_least_one_byte(before: str, after: str) -> None:
+    """Any text fits that begins and ends so, as long as the two do not share a byte of it."""
+    table = table_of(f"/v1/{before}{{x}}{after}/end", "/v1/{any}")
+    for middle in ("m", "=", before, after, before + after, "\n"):
+        asked = f"/v1/{before}{middle}{after}/end".encode()
+        assert (table.routes[0].name if middle else None) == found(table, asked)
+    for wrong in (before + after, before + after[1:], "m" + before + "m" + after + "m", (before + "m" + after)[1:-1], ""):
+        assert found(table, f"/v1/{wrong}/end".encode()) is None
+        assert (table.routes[1].name if wrong else None) == found(table, f"/v1/{wrong}".encode())
+
+
+def test_a_parameter_between_texts_of_any_length() -> None:
+    """256 bytes and more, and several parameters, which are told by patterns."""
+    long = "x" * 256
+    table = table_of(f"/{long}{{a}}", f"/{{a}}{long}", "/{a}-{b}", "/{a}..{b}", "/{a}")
+    asked = [long + "1", "1" + long, "1-2", "1..2", "-1", long]
+    assert [0, 1, 2, 3, 4, 4] == [
+        [route.name for route in table.routes].index(found(table, b"/" + each.encode()) or "") for each in asked
+    ]
+
+
 def test_routes_that_end_at_one_position_are_told_apart_by_method() -> None:
     """There, as at any other, the method may be one of several routes', or one of several of one route."""
     some = [Route(method, "/a/{x}", "old", methods=(method,)) for method in ("GET", "PUT")]
@@ -93,6 +116,16 @@ def test_a_card_stands_where_its_route_is_found() -> None:
     one, two = (tree.find(b"", [name], b"GET") for name in (b"one", b"two"))
     assert (0x04030201, b"first") == (tree.number(one), tree.text(one + 4))
     assert (0xFFFFFFFF, b"") == (tree.number(two), tree.text(two + 4))
+    assert (0x504030201, 0xFFFFFFFF) == tuple(tree.wide(place) % 2**64 for place in (one, two))
+
+
+@pytest.mark.parametrize("number", [0, 2**31, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_number_of_8_bytes_is_a_seed_like_any_other(number: int) -> None:
+    """Also where it comes back negative, as it does from compiled code."""
+    tree = Packer(compiled(table_of("/a")), lambda _: number.to_bytes(8, "little")).finish()
+    found = tree.wide(tree.find(b"", [b"a"], b"GET"))
+    assert number == found % 2**64
+    assert bucket(b"user-1", number) == bucket(b"user-1", found) == bucket(b"user-1", number - 2**64)
 
 
 def test_no_routes_find_nothing() -> None:

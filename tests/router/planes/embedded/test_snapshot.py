@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from router.core.model import PPM, Limits, Route, Source, SubjectSource, Table, Upstream
 from router.core.observed import UNOBSERVED
 from router.core.orders import Cause, EffectiveState, effective
+from router.core.split import SITE_SALT, seed_of
 from router.core.wire import Settings, delta_line, encode, state_hash, structure_digest, structure_lines
 from router.planes.embedded.pools import Destination
 from router.planes.embedded.snapshot import Receiver, Snapshot, WireError
@@ -86,6 +87,18 @@ def test_its_matcher_finds_its_routes() -> None:
     assert entry is snapshot.entry(index)
     assert b"X-Strangler-Route: r7" == snapshot.label(found)
     assert not snapshot.matcher.find(b"", [b"r7"], b"GET")
+
+
+def test_routes_that_differ_in_nothing_but_their_users_are_handled_as_one() -> None:
+    """Each route without a group has a seed of its own, which must not cost an object of its own."""
+    snapshot = made()
+    assert 2 == len({entry.handling for entry in (*snapshot.entries, snapshot.unlisted)})
+    for number in (0, 7, 39):
+        place = snapshot.matcher.find(b"", [b"r%d" % number, b"x"], b"GET")
+        text = ROUTES[number].seed
+        assert seed_of(text) == snapshot.seed(place) % 2**64
+        assert seed_of(text + SITE_SALT) == snapshot.site_seed(place) % 2**64
+    assert seed_of(SITE_SALT) == snapshot.site_seed(0)
 
 
 def test_a_route_travels_with_everything_it_says() -> None:
