@@ -146,21 +146,11 @@ class Packed:
         if not before and not after:
             return self.patterns[_number(packed, text)].fullmatch(segment) is not None
         length: i64 = len(segment)
-        if length <= before + after:
-            return False
-        place: i64 = 0
-        while place < before:
-            if segment[place] != packed[text + place]:
-                return False
-            place += 1
-        text += before
-        place = 0
-        length -= after
-        while place < after:
-            if segment[length + place] != packed[text + place]:
-                return False
-            place += 1
-        return True
+        return (
+            length > before + after
+            and _same(packed, text, segment, 0, before)
+            and _same(packed, text + before, segment, length - after, after)
+        )
 
     def _ending(self, at: i64, method: bytes, also: bytes | None) -> i64:
         packed = self._bytes
@@ -206,6 +196,16 @@ def _number(packed: bytes, at: i64) -> i64:
     return one | two << 8 | three << 16 | four << 24
 
 
+def _same(packed: bytes, at: i64, segment: bytes, begin: i64, length: i64) -> bool:
+    """Are so many bytes equal?  Byte by byte: slices are objects, which cost more than texts of this length."""
+    place: i64 = 0
+    while place < length:
+        if packed[at + place] != segment[begin + place]:
+            return False
+        place += 1
+    return True
+
+
 def _hash(segment: bytes) -> i64:
     """32 bits; of a tree's own literals only, so nobody can send it texts that collide."""
     found: i64 = 0
@@ -231,7 +231,7 @@ def _behind(packed: bytes, table: i64, segment: bytes) -> i64:
         edge = _number(packed, at + 1)
         if not edge:
             return 0
-        if packed[at] == tag and packed[edge + length] == _SLASH and packed[edge : edge + length] == segment:
+        if packed[at] == tag and packed[edge + length] == _SLASH and _same(packed, edge, segment, 0, length):
             return edge + length + 1
         slot = slot + 1 & most
 

@@ -59,8 +59,8 @@ class Exchange:
     """Of the route's card in the packed tree; 0 for a request without a route."""
     index: int = -1
     """The route's number in the table; -1 for a request without one."""
-    label: bytes = b""
-    """The line that tells the client the route's name, if it is at hand."""
+    name: bytes = b""
+    """The route's, if the client is to be told and it is at hand."""
     special: bool = False
     """The route asks for more than its card says."""
     site: str = ""
@@ -137,7 +137,7 @@ class Exchange:
             self.index, self.block, self.handling = self.snapshot.card(place)
             self.special = self.snapshot.specials.has(self.index)
             if self.handling.shown:
-                self.label = self.snapshot.label(place)  # now, while its neighbourhood is at hand
+                self.name = self.snapshot.name(place)  # now, while its neighbourhood is at hand
             self._decide()
         plane = self.plane
         plane.active += 1

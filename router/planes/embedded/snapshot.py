@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
 _POSITIONS: Final = 128
 """Positions of the tree that are packed at once: about as long as a line of routes takes."""
-_LABEL: Final = b"X-Strangler-Route: "
-_NO_ROUTE: Final = _LABEL + UNLISTED.encode()
+_NO_ROUTE: Final = UNLISTED.encode()
 _NO_ROUTES_SITES: Final = seed_of(SITE_SALT)
 
 
@@ -105,13 +104,15 @@ class RouteEntry:
             self._specials.mark(self.index, self.tripped or self.shadow is not None or self.watch is not None)
 
 
-_CARD: Final = struct.Struct("<IIIQQ")
-"""A route's index, its block, the number of its handling, and its seeds; then its label, with its length before it."""
+_CARD: Final = struct.Struct("<IIIQ")
+"""A route's index, its block, the number of its handling, and its seed; then its name, with its length before it, and
+the seed of its sites."""
 _BLOCK_AT: Final = 4
 _HANDLING_AT: Final = 8
 _SEED_AT: Final = 12
-_SITE_SEED_AT: Final = 20
-_LABEL_AT: Final = 28
+_NAME_AT: Final = 20
+_TEXT_AT: Final = 4
+"""Behind its length."""
 
 
 @final
@@ -219,11 +220,14 @@ class Snapshot:
 
     def site_seed(self, place: int) -> int:
         """The seed of its sites, or that of requests without a route."""
-        return self.matcher.wide(place + _SITE_SEED_AT) if place else _NO_ROUTES_SITES
+        if not place:
+            return _NO_ROUTES_SITES
+        name = place + _NAME_AT
+        return self.matcher.wide(name + _TEXT_AT + self.matcher.number(name))
 
-    def label(self, place: int) -> bytes:
-        """The line that tells a client the name of the route whose card is there, or that it has none."""
-        return self.matcher.text(place + _LABEL_AT) if place else _NO_ROUTE
+    def name(self, place: int) -> bytes:
+        """The name of the route whose card is there, or what stands for having none."""
+        return self.matcher.text(place + _NAME_AT) if place else _NO_ROUTE
 
     def entry(self, index: int) -> RouteEntry:
         """The route of this index; for -1 what stands for having none."""
@@ -278,9 +282,13 @@ class Pools(Protocol):
 
 
 def _card(entry: RouteEntry, handling: int) -> bytes:
-    label = _LABEL + entry.name.encode()
-    seeds = (seed_of(text) for text in (entry.route.seed, entry.route.seed + SITE_SALT))
-    return _CARD.pack(entry.index, entry.block, handling, *seeds) + len(label).to_bytes(4, "little") + label
+    route, name = entry.route, entry.name.encode()
+    begin = _CARD.pack(entry.index, entry.block, handling, seed_of(route.seed))
+    return begin + _number(len(name), 4) + name + _number(seed_of(route.seed + SITE_SALT), 8)
+
+
+def _number(number: int, size: int) -> bytes:
+    return number.to_bytes(size, "little")
 
 
 class Receiver:

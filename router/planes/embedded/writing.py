@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 """Methods whose requests say that they have no body (RFC 9110 section 8.6)."""
-_LEGACY_LABEL: Final = b"X-Strangler-Side: legacy"
-_NEW_LABEL: Final = b"X-Strangler-Side: new"
+_LEGACY_ANSWERED: Final = b"X-Strangler-Side: legacy\r\nX-Strangler-Route: "
+_NEW_ANSWERED: Final = b"X-Strangler-Side: new\r\nX-Strangler-Route: "
 
 
 def request_head(request: Request, client: ClientConnection, request_id: bytes, endpoint: Endpoint) -> list[bytes]:
@@ -49,8 +49,7 @@ def answer_head(exchange: Exchange, answer: Answer) -> list[bytes]:
     if not answer.dated:
         lines.append(exchange.plane.date_line)
     if exchange.handling.shown or exchange.shown:
-        lines.append(_NEW_LABEL if exchange.on_new else _LEGACY_LABEL)
-        lines.append(exchange.label or exchange.snapshot.label(exchange.place))
+        lines.append(_exposed(exchange))
     lines.append(b"X-Request-Id: " + exchange.request_id)
     if not exchange.keep_alive:
         lines.append(b"Connection: close")
@@ -83,5 +82,5 @@ def exposed(exchange: Exchange) -> bytes:
 
 
 def _exposed(exchange: Exchange) -> bytes:
-    side = _NEW_LABEL if exchange.on_new else _LEGACY_LABEL
-    return side + b"\r\n" + exchange.snapshot.label(exchange.place)
+    side = _NEW_ANSWERED if exchange.on_new else _LEGACY_ANSWERED
+    return side + (exchange.name or exchange.snapshot.name(exchange.place))

@@ -85,7 +85,7 @@ def test_its_matcher_finds_its_routes() -> None:
     assert entry.handling is handling
     assert (snapshot.shares[index], snapshot.causes[index]) == (terms.share, terms.cause)
     assert entry is snapshot.entry(index)
-    assert b"X-Strangler-Route: r7" == snapshot.label(found)
+    assert b"r7" == snapshot.name(found)
     assert not snapshot.matcher.find(b"", [b"r7"], b"GET")
 
 
