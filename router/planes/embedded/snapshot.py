@@ -104,9 +104,9 @@ class RouteEntry:
             self._specials.mark(self.index, self.tripped or self.shadow is not None or self.watch is not None)
 
 
-_CARD: Final = struct.Struct("<IIIQ")
-"""A route's index, its block, the number of its handling, and its seed; then its name, with its length before it, and
-the seed of its sites."""
+_CARD: Final = struct.Struct("<IIIQI")
+"""A route's index, its block, the number of its handling, its seed and the length of its name; then its name, and the
+seed of its sites in 8 bytes."""
 _BLOCK_AT: Final = 4
 _HANDLING_AT: Final = 8
 _SEED_AT: Final = 12
@@ -283,12 +283,8 @@ class Pools(Protocol):
 
 def _card(entry: RouteEntry, handling: int) -> bytes:
     route, name = entry.route, entry.name.encode()
-    begin = _CARD.pack(entry.index, entry.block, handling, seed_of(route.seed))
-    return begin + _number(len(name), 4) + name + _number(seed_of(route.seed + SITE_SALT), 8)
-
-
-def _number(number: int, size: int) -> bytes:
-    return number.to_bytes(size, "little")
+    begin = _CARD.pack(entry.index, entry.block, handling, seed_of(route.seed), len(name))
+    return begin + name + seed_of(route.seed + SITE_SALT).to_bytes(8, "little")
 
 
 class Receiver:
