@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Never
 
@@ -33,6 +33,10 @@ from bench.sides import both_sides
 PEERS: tuple[Peer, ...] = (Strangler(), Nginx(), Haproxy(), Envoy(), Caddy(), Floor())
 SCENARIOS = (*names(), "reload", "rollback", "race")
 
+_ROUNDS = 5
+_ROUNDS_OF_SIZES = 15
+"""Where sizes are compared, a few per cent are the result: less than what neighbours do to a single round."""
+
 _NOTES = {
     "caddy": "caddy has no weighted sticky split: its map finds the route, and a header hash that is the same for all "
     "routes picks one of two upstreams.",
@@ -51,6 +55,7 @@ class Options:
     scenarios: tuple[str, ...]
     peers: tuple[str, ...]
     rounds: int
+    """0: as many as a scenario needs."""
     seconds: float
     attach: int
     pid: int
@@ -79,7 +84,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the router next to its peers.")
     parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="may be repeated; default: all")
     parser.add_argument("--peer", action="append", choices=[peer.name for peer in PEERS], help="default: all found")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--rounds", type=int, default=0, help=f"default: {_ROUNDS}; {_ROUNDS_OF_SIZES} where table sizes are compared"
+    )
     parser.add_argument("--seconds", type=float, default=4, help="per peer and round; whole seconds for wrk")
     parser.add_argument("--attach", type=int, metavar="PORT", default=0, help="measure a process that runs already")
     parser.add_argument("--pid", type=int, default=0, help="with --attach: the root of its processes")
@@ -121,6 +128,8 @@ def _stop(*_: object) -> Never:
 
 def _compare(options: Options, name: str, root: Path) -> None:
     root.mkdir(parents=True)
+    if not options.rounds:
+        options = replace(options, rounds=_ROUNDS if len(named(name)) < 2 else _ROUNDS_OF_SIZES)
     conditions = _conditions(options)
     section = _live(options, name, root) if name in {"reload", "rollback", "race"} else _section(options, name, root)
     print(f"\n{section.title}\n{report.table(section)}\n")
@@ -175,7 +184,7 @@ def _conditions(options: Options) -> str:
 
 def _attach(options: Options, scenario: Scenario, root: Path) -> None:
     wanted = prepared(scenario, root)
-    for _ in range(options.rounds):
+    for _ in range(options.rounds or _ROUNDS):
         print(summary(turn(options.pid, options.attach, wanted, options.seconds)), flush=True)
 
 

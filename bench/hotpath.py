@@ -16,15 +16,15 @@ from typing import Any
 
 import uvloop
 
+from router.blocks import Registry, extended
 from router.core.model import Endpoint, Group, Limits, Route, Source, SubjectSource, Table, Upstream
 from router.core.orders import effective
-from router.core.wire import Blocks, endpoint_key, snapshot_lines, state_hash, structure_digest, structure_lines
+from router.core.wire import snapshot_lines, state_hash, structure_digest, structure_lines
 from router.planes.embedded.client import ClientConnection
 from router.planes.embedded.counters import Counters
 from router.planes.embedded.plane import Plane
 from router.planes.embedded.snapshot import Receiver
 from router.planes.embedded.upstream import UpstreamConnection
-from router.telemetry import WORKER_SLOTS, EndpointBlock, RouteBlock
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Wed, 25 Nov 2026 15:58:47 GMT\r\nContent-Type: text/plain\r\n"
@@ -66,19 +66,15 @@ def plane_for(routes: int) -> Plane:
         ),
         limits=Limits(keepalive_requests=2**31),
     )  # fmt: skip
-    names = ["unlisted", *(route.name for route in table.routes)]
-    blocks = {name: WORKER_SLOTS + index * RouteBlock.SIZE for index, name in enumerate(names)}
-    end = WORKER_SLOTS + len(names) * RouteBlock.SIZE
-    ends = {endpoint_key(name, Endpoint("127.0.0.1", port)): end + 16 * port for name, port in (("old", 1), ("new", 2))}
-    total = end + 3 * EndpointBlock.SIZE
-    structure = structure_lines(table, Blocks(blocks, ends, total))
+    blocks = extended(Registry(), table).blocks()
+    structure = structure_lines(table, blocks)
     state = effective(table, ())
     plane = Plane(asyncio.get_running_loop(), Counters(None))
     receiver = Receiver(plane.pools)
-    for line in snapshot_lines(1, total, structure, state, state_hash(structure_digest(structure), state)):
+    for line in snapshot_lines(1, blocks.slots, structure, state, state_hash(structure_digest(structure), state)):
         snapshot = receiver.take(line, None)
         if snapshot is not None:
-            plane.counters.grow(total)
+            plane.counters.grow(blocks.slots)
             plane.adopt(snapshot)
     return plane
 

@@ -1,69 +1,38 @@
-"""Who owns which counter slots: given out once, remembered for ever, never moved.
+"""The registry of counter blocks on disk (`router.blocks`).
 
-A route that comes back after a year finds its old counters.  The registry is one small JSON file; it is written and
-synced before any worker hears of a new block, so that no two names can ever own the same slots.
+It is one small JSON file, written and synced before any worker hears of a new block, so that no two names can ever own
+the same slots.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from router.core.model import UNLISTED, Table
-from router.core.wire import Blocks, endpoint_key
-from router.telemetry import WORKER_SLOTS, EndpointBlock, RouteBlock
+from router.blocks import Registry
+from router.telemetry import BusyBlock, EndpointBlock, RouteBlock
 
-VERSION: Final = 1
-SPARE: Final = 32 * 1024
-"""A counter file grows in steps of so many slots (256 KiB), so that most reloads need no larger one."""
+VERSION: Final = 2
+BEFORE: Final = 1
+"""A version without busy blocks; the others lie where they lay, so counters go on."""
+_SIZES: Final = {"route": RouteBlock.SIZE, "endpoint": EndpointBlock.SIZE, "busy_size": BusyBlock.SIZE}
 
 
 class RegistryError(Exception):
     """The registry cannot be read or written; blocks must not be given out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
-    """Which name owns the block at which offset."""
-
-    routes: Mapping[str, int] = field(default_factory=dict)
-    endpoints: Mapping[str, int] = field(default_factory=dict)
-    end: int = WORKER_SLOTS
-    """Where the next block begins."""
-
-    def blocks(self) -> Blocks:
-        return Blocks(self.routes, self.endpoints, -(-self.end // SPARE) * SPARE)
-
-
-def extended(registry: Registry, table: Table) -> Registry:
-    """The registry with a block for everything in the table; the same one if it had them all."""
-    end = registry.end
-    routes, end = _given((UNLISTED, *(route.name for route in table.routes)), registry.routes, RouteBlock.SIZE, end)
-    keys = (endpoint_key(up.name, endpoint) for up in table.upstreams.values() for endpoint in up.endpoints)
-    endpoints, end = _given(keys, registry.endpoints, EndpointBlock.SIZE, end)
-    return registry if end == registry.end else Registry(routes, endpoints, end)
-
-
-def _given(names: Iterable[str], known: Mapping[str, int], size: int, end: int) -> tuple[Mapping[str, int], int]:
-    owned = dict(known)
-    for name in names:
-        if name not in owned:
-            owned[name] = end
-            end += size
-    return owned, end
-
-
 def read(path: Path) -> Registry:
     """What the file says; an absent file is an empty registry, an unreadable one is an error, never a guess."""
     try:
         found = json.loads(path.read_bytes())
-        if found["version"] != VERSION or (found["route"], found["endpoint"]) != (RouteBlock.SIZE, EndpointBlock.SIZE):
+        if found["version"] == BEFORE:
+            found |= {"busy": {}, "busy_size": BusyBlock.SIZE}
+        if found["version"] not in {BEFORE, VERSION} or any(found[what] != size for what, size in _SIZES.items()):
             raise RegistryError(f"{path}: another version of strangler laid out these counters; move them away")
-        return Registry(found["routes"], found["endpoints"], found["end"])
+        return Registry(found["routes"], found["endpoints"], found["busy"], found["end"])
     except FileNotFoundError:
         return Registry()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -74,11 +43,11 @@ def write(path: Path, registry: Registry) -> None:
     """Replaces the file in one step, synced."""
     message = {
         "version": VERSION,
-        "route": RouteBlock.SIZE,
-        "endpoint": EndpointBlock.SIZE,
+        **_SIZES,
         "end": registry.end,
         "routes": dict(registry.routes),
         "endpoints": dict(registry.endpoints),
+        "busy": dict(registry.busy),
     }
     try:
         replace_file(path, json.dumps(message, indent=0).encode())

@@ -1,8 +1,9 @@
 """The same slot of thousands of blocks at once: a *column*.
 
 Blocks were given out one behind the other, so a slot of all of them is a stride through a file, copied at the speed of
-memory.  A column is one whole number in which each block has a lane of 64 bits: adding two columns, or taking one from
-another, is a single operation for all routes, where a walk from route to route would hold up the event loop.
+memory.  Where a second block counts some slots of the first, its stride is read as well and added.  A column is one
+whole number in which each block has a lane of 64 bits: adding two columns, or taking one from another, is a single
+operation for all routes, where a walk from route to route would hold up the event loop.
 
 A lane counts what one machine can count, which is far from filling it, so nothing is carried into the lane beside it.
 Where a number is none that could have been counted, the lanes are looked at one by one.
@@ -12,15 +13,20 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Final
 
 LANE: Final = 8
 """Bytes."""
 HOLE: Final = 16
 """So many blocks that nobody asks about, at most, are read along rather than stepped over."""
+
+
+NOWHERE: Final = -1
+"""The start of a block that there is not: all of it is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +37,37 @@ class Run:
     blocks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Strides:
+    """Blocks of one size, in the order of their lanes."""
+
+    size: int
+    """Slots of a block."""
+    runs: tuple[Run, ...]
+
+    def read(self, slots: memoryview, slot: int) -> bytes:
+        """That slot of each block; of those beyond the end of the file it is 0."""
+        pieces = (self._piece(slots, run, slot) for run in self.runs)
+        return next(pieces) if len(self.runs) == 1 else b"".join(pieces)
+
+    def _piece(self, slots: memoryview, run: Run, slot: int) -> bytes:
+        if run.start == NOWHERE:
+            return bytes(run.blocks * LANE)
+        data = slots[run.start + slot : run.start + run.blocks * self.size : self.size].tobytes()
+        return data.ljust(run.blocks * LANE, b"\0")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Lanes:
     """Which block has which lane."""
 
     blocks: Mapping[str, int]
     """Where each begins, by its name."""
-    size: int
-    """Slots of a block."""
-    runs: tuple[Run, ...]
+    strides: Strides
+    beside: Strides
+    """The second blocks ..."""
+    added: Mapping[int, int]
+    """... and which of their slots is added to which of the first."""
     names: tuple[str, ...]
     """By lane; an empty one: nobody asks about it."""
     index: Mapping[str, int]
@@ -52,13 +80,13 @@ class Lanes:
 
     def read(self, slots: memoryview, slot: int) -> int:
         """A column of one file; blocks that lie beyond its end are 0."""
-        pieces = (self._piece(slots, run, slot) for run in self.runs)
-        data = next(pieces) if len(self.runs) == 1 else b"".join(pieces)
-        return 0 if data == self.nothing else int.from_bytes(data, sys.byteorder)
+        found = self._number(self.strides.read(slots, slot))
+        if (second := self.added.get(slot)) is not None:
+            found += self._number(self.beside.read(slots, second))
+        return found
 
-    def _piece(self, slots: memoryview, run: Run, slot: int) -> bytes:
-        data = slots[run.start + slot : run.start + run.blocks * self.size : self.size].tobytes()
-        return data.ljust(run.blocks * LANE, b"\0")
+    def _number(self, data: bytes) -> int:
+        return 0 if data == self.nothing else int.from_bytes(data, sys.byteorder)
 
     def values(self, column: int) -> array[int]:
         """By lane; 0 where nobody asks."""
@@ -89,7 +117,7 @@ class Lanes:
         route that is new (the first of the two), any other one of a route that was there in earlier times (the second).
         """
         new = len(before.names)
-        end = max((run.start + run.blocks * before.size for run in before.runs), default=0)
+        end = max((run.start + run.blocks * before.strides.size for run in before.strides.runs), default=0)
         known, starts = before.index.get, self.blocks.get
         found = [known(name, -1) for name in self.names]
         for lane, at in enumerate(found):
@@ -103,31 +131,59 @@ class Lanes:
         return column if column.bit_length() <= bits else column & ((1 << bits) - 1)
 
 
-def lanes_of(blocks: Mapping[str, int], size: int) -> Lanes:
-    """One lane a block, in the order in which they lie."""
-    runs: list[Run] = []
+def lanes_of(
+    blocks: Mapping[str, int],
+    size: int,
+    beside: Mapping[int, int] = MappingProxyType({}),
+    second: int = LANE,
+    added: Mapping[int, int] = MappingProxyType({}),
+) -> Lanes:
+    """One lane a block, in the order in which they lie.
+
+    `beside`: where the second block lies of the one that begins there, of so many slots (`second`), some of which are
+    `added` to the first: by slot of the first the slot of the second.
+    """
     names: list[str] = []
-    begin = after = None
+    starts: list[int] = []
     for name, start in sorted(blocks.items(), key=itemgetter(1)):
-        if start != after:
-            hole, rest = divmod(start - after, size) if after is not None else (0, 1)
+        if starts:
+            hole, rest = divmod(start - starts[-1] - size, size)
             if not rest and 0 < hole <= HOLE:
                 names += ("",) * hole
-            else:
-                runs += _run(begin, after, size)
-                begin = start
+                starts += range(starts[-1] + size, start, size)
         names.append(name)
-        after = start + size
-    runs += _run(begin, after, size)
+        starts.append(start)
     index = {name: lane for lane, name in enumerate(names) if name}
     idle = tuple(lane for lane, name in enumerate(names) if not name)
+    seconds = (beside.get(start, NOWHERE) for start in starts)
     high = int.from_bytes((1 << 63).to_bytes(LANE, sys.byteorder) * len(names), sys.byteorder)
-    return Lanes(blocks, size, tuple(runs), tuple(names), index, idle, high, bytes(len(names) * LANE))
+    return Lanes(
+        blocks,
+        Strides(size, tuple(_runs(starts, size))),
+        Strides(second, tuple(_runs(seconds, second))),
+        added,
+        tuple(names),
+        index,
+        idle,
+        high,
+        bytes(len(names) * LANE),
+    )
 
 
-def _run(begin: int | None, after: int | None, size: int) -> tuple[Run, ...]:
-    """What has ended there; nothing if nothing has begun."""
-    return () if begin is None or after is None else (Run(begin, (after - begin) // size),)
+def _runs(starts: Iterable[int], size: int) -> Iterator[Run]:
+    """Blocks of that size that lie one behind the other, or nowhere, taken together."""
+    begin = after = NOWHERE
+    blocks = 0
+    for start in starts:
+        if blocks and start != after:
+            yield Run(begin, blocks)
+            blocks = 0
+        if not blocks:
+            begin = start
+        after = start if start == NOWHERE else start + size
+        blocks += 1
+    if blocks:
+        yield Run(begin, blocks)
 
 
 def relaid(lanes: Lanes, before: Lanes, where: Sequence[int], column: int, now: int) -> int:

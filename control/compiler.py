@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from control import blocks
-from control.blocks import Registry, RegistryError
+from control.blocks import RegistryError
+from router.blocks import Registry, extended
 from router.core.addresses import Place
 from router.core.parse import Refused
 from router.core.wire import structure_digest, structure_lines
@@ -155,7 +156,7 @@ def compiled(
     notes = tuple(map(str, parsed.notes))
     if isinstance(parsed, Refused):
         return Problems(tuple(map(str, parsed.problems)), notes), registry
-    registry = blocks.extended(registry, parsed.table)
+    registry = extended(registry, parsed.table)
     owned = registry.blocks()
     lines = tuple(structure_lines(parsed.table, owned))
     return Compiled(parsed.table, lines, structure_digest(lines), owned, notes), registry

@@ -27,7 +27,16 @@ from typing import Final, NamedTuple
 from control.columns import Lanes, lanes_of, relaid
 from router.core.model import Side
 from router.ports import Clock
-from router.telemetry import DURATION_BOUNDS, MAGIC, WORKER_SLOTS, EndpointBlock, RouteBlock, WorkerSlot
+from router.telemetry import (
+    BUSY_SLOTS,
+    DURATION_BOUNDS,
+    MAGIC,
+    WORKER_SLOTS,
+    BusyBlock,
+    EndpointBlock,
+    RouteBlock,
+    WorkerSlot,
+)
 
 _BYTES: Final = 8
 _NAME: Final = re.compile(r"worker-(\d+)\.slots")
@@ -56,8 +65,10 @@ MARKS: Final = 144
 class CounterFiles:
     """The counter files of all workers that ever ran with this state directory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, busy: Callable[[], Mapping[int, int]]) -> None:
+        """`busy`: where the `BusyBlock` of each `RouteBlock` is."""
         self._folder = folder
+        self._busy = busy
         self._maps: dict[int, mmap.mmap] = {}
         self._slots: dict[int, memoryview] = {}
         """The same, by slot."""
@@ -98,11 +109,31 @@ class CounterFiles:
             found = slots.tolist() if found is None else list(map(add, found, slots))
         return found
 
+    def route(self, start: int, of: Collection[int] | None = None) -> list[int] | None:
+        """The sums of a route's block, with those of its busy block put in; None, `of`: as `block`."""
+        return self._with_busy(start, 0, RouteBlock.SIZE, of)
+
+    def side(self, start: int, side: int, of: Collection[int] | None = None) -> list[int] | None:
+        """Those of one side of a route, from `RouteBlock.SIDES` on."""
+        return self._with_busy(start, RouteBlock.SIDES + side * RouteBlock.SIDE, RouteBlock.SIDE, of)
+
+    def _with_busy(self, start: int, first: int, size: int, of: Collection[int] | None) -> list[int] | None:
+        found = self.block(start + first, size, of)
+        place = self._busy().get(start)
+        busy = None if place is None else self.block(place, BusyBlock.SIZE, of)
+        if busy is None:
+            return found
+        found = found or [0] * size
+        for slot, second in BUSY_SLOTS.items():
+            if first <= slot < first + size:
+                found[slot - first] += busy[second]
+        return found if any(found) else None  # another side may be busy
+
     def lanes(self, blocks: Mapping[str, int]) -> Lanes:
         """Those of the blocks of routes; the same ones as long as the blocks are."""
         if blocks is not self._blocks:
             if blocks != self._blocks:
-                self._lanes = lanes_of(blocks, RouteBlock.SIZE)
+                self._lanes = lanes_of(blocks, RouteBlock.SIZE, self._busy(), BusyBlock.SIZE, BUSY_SLOTS)
             self._blocks = blocks
         return self._lanes
 
@@ -315,8 +346,7 @@ class RecentTraffic:
 
     def now(self, start: int, side: int, of: Collection[int]) -> Now:
         """What a route's block says about one side at this moment; gauges of these workers only."""
-        place = start + RouteBlock.SIDES + side * RouteBlock.SIDE
-        ever, gauges = self._files.block(place, RouteBlock.SIDE), self._files.block(place, RouteBlock.SIDE, of)
+        ever, gauges = self._files.side(start, side), self._files.side(start, side, of)
         in_flight, tunnels, bucket = (
             slot - RouteBlock.SIDES for slot in (RouteBlock.IN_FLIGHT, RouteBlock.TUNNELS, RouteBlock.DURATIONS + 1)
         )

@@ -111,7 +111,7 @@ async def parts(options: Options) -> AsyncIterator[Parts]:
     checker = ChildCompiler(None, filename=options.config.name, own=options.own)
     adoption = Adoption(options.state, events)
     fleet = WorkerFleet(options.state, options.workers, clock, events, adoption.heard)
-    files = CounterFiles(counters)
+    files = CounterFiles(counters, lambda: live.blocks.busy)
     blocks = _Kept(lambda: live, _blocks)
     traffic = RecentTraffic(files, blocks, clock)
     audit = Audit(options.state, clock.now, lambda why: events.tell(EventName.ACCESS_TROUBLE, why=why))

@@ -181,7 +181,7 @@ class Metrics:
         return [*page.text(), generate_latest(self._registry)]
 
     def _add_route(self, page: Page, name: str, start: int, current: set[int]) -> None:
-        slots = self._files.block(start, RouteBlock.SIZE)
+        slots = self._files.route(start)
         if slots is None:
             return
         route = escape(name)
@@ -192,7 +192,7 @@ class Metrics:
                 page.add(Metric.FALLBACKS, count, route=name, cause=cause)
         self._add_breaker(page, name, start, slots, current)
         for number, side in enumerate(_SIDES):
-            gauges = self._files.block(start + RouteBlock.SIDES + number * RouteBlock.SIDE, RouteBlock.SIDE, current)
+            gauges = self._files.side(start, number, current)
             in_flight, tunnels = RouteBlock.IN_FLIGHT - RouteBlock.SIDES, RouteBlock.TUNNELS - RouteBlock.SIDES
             page.add(Metric.IN_FLIGHT, gauges[in_flight] if gauges else 0, route=name, side=side)
             if gauges and gauges[tunnels]:

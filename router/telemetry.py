@@ -8,7 +8,7 @@ block offset to the workers, and the control side remembers which name owns whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -35,13 +35,13 @@ class RouteBlock:
     """[side][code class][reason], but for those that are USUAL: `requests_of` puts them in."""
     SIDE_REQUESTS: Final = len(CODE_CLASSES) * REASON_SLOTS
     SIDES: Final = REQUESTS + _SIDES * SIDE_REQUESTS
-    """[side]: what most exchanges touch lies in one cache line.  All that follows, up to the fallbacks, is meant with
-    `side * SIDE` added."""
+    """[side]: all that follows, up to the fallbacks, is meant with `side * SIDE` added.  The first of it is counted in
+    the route's `BusyBlock` instead; whoever reads puts it in."""
     SIDE: Final = 32
     IN_FLIGHT: Final = SIDES
     """A gauge: exchanges under way."""
     USUAL: Final = SIDES + 1
-    """Answered with 2xx by weight: what most requests are, beside what every exchange touches."""
+    """Answered with 2xx by weight: what most requests are."""
     DURATIONS: Final = SIDES + 2
     """The sum in microseconds, then the buckets."""
     DURATION_SLOTS: Final = len(DURATION_BOUNDS) + 2
@@ -69,8 +69,36 @@ class RouteBlock:
     the same few places of a cache."""
 
 
+class BusyBlock:
+    """Offsets within the block of what nearly every exchange of a route counts, with `side * SIDE` added.
+
+    It is one cache line a side, in the order of the first slots of a side of a `RouteBlock`.  Those of all routes lie
+    together: a table of thousands then keeps a worker in a few pages of memory instead of thousands.
+    """
+
+    SIDE: Final = 8
+    IN_FLIGHT: Final = RouteBlock.IN_FLIGHT - RouteBlock.SIDES
+    USUAL: Final = RouteBlock.USUAL - RouteBlock.SIDES
+    DURATIONS: Final = RouteBlock.DURATIONS - RouteBlock.SIDES
+    """The sum in microseconds, then the first buckets ..."""
+    BUCKETS: Final = SIDE - DURATIONS - 1
+    """... of which there are so many; slower ones are counted in the `RouteBlock`."""
+    SIZE: Final = _SIDES * SIDE
+
+
+BUSY_SLOTS: Final[Mapping[int, int]] = {
+    RouteBlock.SIDES + side * RouteBlock.SIDE + slot: side * BusyBlock.SIDE + slot
+    for side in range(_SIDES)
+    for slot in range(BusyBlock.SIDE)
+}
+"""The slots of a `RouteBlock` to which one of the `BusyBlock` has to be added, and which one."""
+
+
 def requests_of(slots: Sequence[int]) -> list[int]:
-    """How often each code class and reason was met, [side][code class][reason], from the slots of a route's block."""
+    """How often each code class and reason was met, [side][code class][reason], from the slots of a route's block.
+
+    What the `BusyBlock` counts has been added to them.
+    """
     found = list(slots[RouteBlock.REQUESTS : RouteBlock.REQUESTS + _SIDES * RouteBlock.SIDE_REQUESTS])
     for side in range(_SIDES):
         place = side * RouteBlock.SIDE_REQUESTS + CODE_CLASSES.index("2xx") * REASON_SLOTS + Reason.WEIGHT

@@ -71,8 +71,7 @@ class CounterSource:
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
             if (start := blocks.get(route)) is not None:
-                slots = self._files.block(start, RouteBlock.SIZE)
-                counted = outcomes(slots or [0] * RouteBlock.SIZE)
+                counted = outcomes(self._files.route(start) or [0] * RouteBlock.SIZE)
                 found[route] = replace(counted, shadow=self._compared(route))
         return found
 

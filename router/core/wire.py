@@ -73,6 +73,8 @@ class Blocks:
     """By route name, `UNLISTED` included."""
     endpoints: Mapping[str, int]
     """By `endpoint_key`."""
+    busy: Mapping[int, int]
+    """Where the `BusyBlock` of the route is whose `RouteBlock` is there."""
     slots: int
     """Size of a counter file in slots."""
 
@@ -89,7 +91,8 @@ class Settings:
     """By site, in percent, where it is not 100."""
     blocks: Mapping[str, int]
     """By `endpoint_key`."""
-    unlisted_block: int
+    unlisted_blocks: tuple[int, int]
+    """The `RouteBlock` and the `BusyBlock` of requests without a route."""
     trusted: tuple[str, ...]
     expose: Expose
     dot_segments: DotRule
@@ -111,7 +114,8 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 def structure_lines(table: Table, blocks: Blocks) -> list[bytes]:
     """The `settings` and `routes` lines of a table."""
-    rows = [route_row(route, blocks.routes[route.name]) for route in table.routes]
+    starts = [blocks.routes[route.name] for route in table.routes]
+    rows = [route_row(route, start, blocks.busy[start]) for route, start in zip(table.routes, starts, strict=True)]
     slices = (rows[start : start + ROWS_PER_LINE] for start in range(0, len(rows), ROWS_PER_LINE))
     settings = encode({"op": "settings", **_settings_message(table, blocks)})
     return [settings, *(encode({"op": "routes", "rows": some}) for some in slices)]
@@ -260,8 +264,8 @@ def spread(table: Table, upstream: Upstream) -> tuple[tuple[str, int], ...]:
     return tuple(zip(weights, shares, strict=True))
 
 
-def route_row(route: Route, block: int) -> Json:
-    """One route as it travels."""
+def route_row(route: Route, block: int, busy: int) -> Json:
+    """One route as it travels, with the offsets of its `RouteBlock` and its `BusyBlock`."""
     row: Json = {
         "name": route.name,
         "path": route.path,
@@ -269,7 +273,7 @@ def route_row(route: Route, block: int) -> Json:
         "seed": route.seed,
         "subject": [str(link) for link in route.subject],
         "timeouts": [route.timeouts.connect, route.timeouts.head, route.timeouts.idle],
-        "block": block,
+        "blocks": [block, busy],
         "expose": route.expose,
     }
     if route.methods:
@@ -299,11 +303,12 @@ def route_row(route: Route, block: int) -> Json:
     return row
 
 
-def route_from_row(row: Json) -> tuple[Route, int]:
-    """The route of a row and the offset of its block; the inverse of `route_row` for all that travels."""
+def route_from_row(row: Json) -> tuple[Route, int, int]:
+    """The route of a row and the offsets of its blocks; the inverse of `route_row` for all that travels."""
     on_connect, statuses = row.get("fallback", (False, ()))
+    block, busy = row["blocks"]
     connect, head, idle = row["timeouts"]
-    return Route(
+    route = Route(
         name=row["name"],
         path=row["path"],
         legacy=row["legacy"],
@@ -323,7 +328,8 @@ def route_from_row(row: Json) -> tuple[Route, int]:
         shadow=_shadow(*row["shadow"]) if "shadow" in row else None,
         panic=Panic(row.get("panic", Panic.OPEN)),
         breaker=_breaker(*row["breaker"]) if "breaker" in row else None,
-    ), row["block"]
+    )
+    return route, block, busy
 
 
 def _shadow_row(shadow: Shadow) -> list[Any]:
@@ -363,7 +369,7 @@ def _settings_message(table: Table, blocks: Blocks) -> Json:
             for upstream in table.upstreams.values()
             for key in (endpoint_key(upstream.name, endpoint) for endpoint in upstream.endpoints)
         },
-        "unlisted_block": blocks.routes[UNLISTED],
+        "unlisted_blocks": [blocks.routes[UNLISTED], blocks.busy[blocks.routes[UNLISTED]]],
         "trusted": table.trusted,
         "expose": table.expose,
         "dot_segments": table.dot_segments,
@@ -376,6 +382,7 @@ def _settings_message(table: Table, blocks: Blocks) -> Json:
 
 def settings_from_message(message: Json) -> Settings:
     """The settings of a `settings` line."""
+    unlisted, unlisted_busy = message["unlisted_blocks"]
     return Settings(
         legacy=message["legacy"],
         upstreams={
@@ -390,7 +397,7 @@ def settings_from_message(message: Json) -> Settings:
         capacities=message["capacities"],
         spread={name: tuple((site, share) for site, share in sites) for name, sites in message["spread"].items()},
         blocks=message["blocks"],
-        unlisted_block=message["unlisted_block"],
+        unlisted_blocks=(unlisted, unlisted_busy),
         trusted=tuple(message["trusted"]),
         expose=Expose(message["expose"]),
         dot_segments=DotRule(message["dot_segments"]),

@@ -33,7 +33,8 @@ def table(routes: int) -> Table:
 
 def whole(revision: int, *shares: int) -> Target:
     made = table(len(shares))
-    blocks = Blocks({"unlisted": 64, **{route.name: 99 for route in made.routes}}, {_key(made): 64}, 1024)
+    routes = {"unlisted": 64, **{route.name: 99 for route in made.routes}}
+    blocks = Blocks(routes, {_key(made): 64}, {64: 8, 99: 16}, 1024)
     lines = tuple(structure_lines(made, blocks))
     state = EffectiveState(tuple(Effective(share, Cause.DECLARED) for share in shares))
     return Target(revision, state_hash(structure_digest(lines), state), 1024, lines, state)

@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from control.blocks import Registry
 from control.compiler import compiled
 from control.counters import CounterFiles, RecentTraffic
 from control.rollouts.service import Rollouts, rollouts_of
 from control.stores.memory import MemoryStore
 from rollout.doubles import MemoryJournal
+from router.blocks import Registry
+from router.core.decide import Reason
 from router.core.observed import UNOBSERVED, Observed
 from router.judge import utc
 from router.live import Live
 from router.planes.embedded.counters import Counters
 from router.ports import AuditEntry, Compiled, Compiler, Confirmation, Problems, Target, WorkerState
-from router.telemetry import CODE_CLASSES, REASON_SLOTS, RouteBlock
+from router.telemetry import CODE_CLASSES, REASON_SLOTS, BusyBlock, RouteBlock
 
 ROUTES = """\
 version: 1
@@ -104,7 +105,7 @@ class Stage:
     look: Callable[[Compiled], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.files = CounterFiles(self.folder)
+        self.files = CounterFiles(self.folder, lambda: self.live.blocks.busy)
         self.traffic = RecentTraffic(self.files, self.route_blocks, self.clock)
         self.live = Live(
             store=self.store,
@@ -142,12 +143,20 @@ class Worker:
 
     def count(self, route: str, *, side: int = 0, code: str = "2xx", reason: int = 0, times: int = 1) -> None:
         """So many exchanges of 1.5 ms each."""
-        start = self.stage.live.blocks.routes[route]
+        start, busy = self.stage.live.blocks.routes[route], self.busy(route, side=side)
         index = side * RouteBlock.SIDE_REQUESTS + CODE_CLASSES.index(code) * REASON_SLOTS + reason
-        durations = start + RouteBlock.DURATIONS + side * RouteBlock.SIDE
-        self.counters.slots[start + RouteBlock.REQUESTS + index] += times
-        self.counters.slots[durations + 2] += times
-        self.counters.slots[durations] += 1500 * times
+        if code == "2xx" and reason == Reason.WEIGHT:
+            busy[BusyBlock.USUAL] += times
+        else:
+            self.counters.slots[start + RouteBlock.REQUESTS + index] += times
+        busy[BusyBlock.DURATIONS] += 1500 * times
+        busy[BusyBlock.DURATIONS + 2] += times
+
+    def busy(self, route: str, *, side: int = 0) -> memoryview:
+        """What nearly every exchange of that side counts."""
+        blocks = self.stage.live.blocks
+        start = blocks.busy[blocks.routes[route]] + side * BusyBlock.SIDE
+        return self.counters.slots[start : start + BusyBlock.SIDE]
 
 
 def many_routes(count: int) -> str:

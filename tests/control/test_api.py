@@ -23,7 +23,7 @@ from control.loopback import UnsafeAddressError, check_address
 from control.metrics import Metrics
 from router.core.orders import Reach, Scope
 from router.events import EventName
-from router.telemetry import EndpointBlock, RouteBlock
+from router.telemetry import BusyBlock, EndpointBlock, RouteBlock
 from tests.control.stage import ROUTES, Stage
 
 Client = TestClient[Any, Any]
@@ -723,7 +723,7 @@ async def test_the_traffic_of_an_order_is_what_the_new_side_has_right_now(stage:
     await roll_back(client, {"group": "catalog"})
     before = await get(client, "/api/v1/orders/R-1/traffic")
     worker.count("product", side=1, times=3)
-    worker.counters.slots[start + RouteBlock.IN_FLIGHT + RouteBlock.SIDE] = 2
+    worker.busy("product", side=1)[BusyBlock.IN_FLIGHT] = 2
     worker.counters.slots[start + RouteBlock.TUNNELS + RouteBlock.SIDE] = 1
     now = await get(client, "/api/v1/orders/R-1/traffic")
     assert (3, 2, 1) == (now["answered"] - before["answered"], now["in_flight"], now["tunnels"])

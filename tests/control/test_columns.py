@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.columns import HOLE, Lanes, Run, lanes_of, relaid
+from control.columns import HOLE, NOWHERE, Lanes, Run, lanes_of, relaid
 
 SIZE = 3
 MOST = 2**64 - 1
@@ -46,6 +46,24 @@ def test_a_column_is_one_slot_of_every_block(where: dict[str, int], data: st.Dat
     lanes = lanes_of(where, SIZE)
     for slot in range(SIZE):
         assert walked(slots, where, slot) == named(lanes, lanes.read(memoryview(slots), slot))
+
+
+@given(blocks(), st.data())
+def test_what_a_second_block_counts_is_added(where: dict[str, int], data: st.DataObject) -> None:
+    """It may lie anywhere, in any order, or be missing; and only some slots of the first have one of the second."""
+    second, added = 2, {0: 1, 2: 0}
+    places = data.draw(st.permutations(range(0, second * len(where), second)))
+    beside = {start: at for start, at in zip(where.values(), places, strict=True) if data.draw(st.booleans())}
+    end = max((*where.values(), *beside.values()), default=0) + SIZE
+    slots = array("Q", data.draw(st.lists(st.integers(0, 2**40), max_size=end + 2)))
+    lanes = lanes_of(where, SIZE, beside, second, added)
+    seconds = {name: beside[start] for name, start in where.items() if start in beside}
+    for slot in range(SIZE):
+        expected = walked(slots, where, slot)
+        if slot in added:
+            for name, found in walked(slots, seconds, added[slot]).items():
+                expected[name] += found
+        assert expected == named(lanes, lanes.read(memoryview(slots), slot))
 
 
 @given(blocks(), st.data())
@@ -102,5 +120,13 @@ def test_a_column_is_taken_over_by_name(where: dict[str, int], data: st.DataObje
 def test_a_few_routes_that_are_no_more_cut_no_run() -> None:
     """Reading along costs less than beginning anew; a wide gap is stepped over."""
     lanes = lanes_of({"a": 10, "c": 10 + 2 * SIZE, "far": 10 + (4 + HOLE) * SIZE, "off": 11 + (5 + HOLE) * SIZE}, SIZE)
-    assert (Run(10, 3), Run(10 + (4 + HOLE) * SIZE, 1), Run(11 + (5 + HOLE) * SIZE, 1)) == lanes.runs
+    assert (Run(10, 3), Run(10 + (4 + HOLE) * SIZE, 1), Run(11 + (5 + HOLE) * SIZE, 1)) == lanes.strides.runs
     assert (("a", "", "c", "far", "off"), (1,)) == (lanes.names, lanes.idle)
+    assert (Run(NOWHERE, 5),) == lanes.beside.runs
+
+
+def test_the_second_blocks_of_routes_that_are_no_more_cut_no_run_either() -> None:
+    """They lie in the same order, so that one run has them all."""
+    beside = {10 + SIZE * number: 100 + 2 * number for number in range(4)}
+    lanes = lanes_of({"a": 10, "c": 10 + 2 * SIZE, "d": 10 + 3 * SIZE}, SIZE, beside, 2, {0: 0})
+    assert (Run(100, 4),) == lanes.beside.runs

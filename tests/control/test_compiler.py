@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from control import blocks
-from control.blocks import Registry
 from control.compiler import ChildCompiler, compiled
+from router.blocks import Registry
 from router.core.wire import structure_digest
 from router.ports import Compiled, Problems
 from tests.router.rig import yaml

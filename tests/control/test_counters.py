@@ -27,7 +27,7 @@ from control.counters import (
 )
 from router.core.model import UNLISTED, Side
 from router.planes.embedded.counters import Counters
-from router.telemetry import DURATION_BOUNDS, WORKER_SLOTS, RouteBlock, WorkerSlot
+from router.telemetry import DURATION_BOUNDS, WORKER_SLOTS, BusyBlock, RouteBlock, WorkerSlot, requests_of
 from tests.control.stage import Stage, StageClock
 
 
@@ -40,8 +40,8 @@ async def stage(tmp_path: Path) -> Stage:
 
 def requests(stage: Stage, route: str) -> int:
     stage.files.refresh()
-    block = stage.files.block(stage.live.blocks.routes[route], RouteBlock.DURATIONS)
-    return 0 if block is None else sum(block)
+    slots = stage.files.route(stage.live.blocks.routes[route])
+    return 0 if slots is None else sum(requests_of(slots))
 
 
 async def test_sums_run_over_all_workers(stage: Stage) -> None:
@@ -49,7 +49,7 @@ async def test_sums_run_over_all_workers(stage: Stage) -> None:
     stage.worker(0).count("product", times=3)
     stage.worker(1).count("product", times=4)
     assert requests(stage, "product") == 7
-    assert stage.files.block(stage.live.blocks.routes[UNLISTED], RouteBlock.SIZE) is None
+    assert stage.files.route(stage.live.blocks.routes[UNLISTED]) is None
 
 
 async def test_the_death_of_a_worker_loses_no_count(stage: Stage) -> None:
@@ -62,17 +62,35 @@ async def test_the_death_of_a_worker_loses_no_count(stage: Stage) -> None:
 
 async def test_a_gauge_can_be_asked_of_some_workers_only(stage: Stage) -> None:
     """What a worker that is gone had open is not open any more."""
-    start = stage.live.blocks.routes["product"] + RouteBlock.IN_FLIGHT
+    start = stage.live.blocks.routes["product"]
     for number in (0, 7):
-        stage.worker(number).counters.slots[start] = 2
+        worker = stage.worker(number)
+        worker.busy("product", side=1)[BusyBlock.IN_FLIGHT] = 2
+        worker.counters.slots[start + RouteBlock.SIDE + RouteBlock.TUNNELS] = 3
     stage.files.refresh()
-    assert [2, 0] == stage.files.block(start, 2, {0})
+    some, every = stage.files.side(start, 1, {0}), stage.files.side(start, 1)
+    assert some is not None
+    assert every is not None
+    for found, gauges in ((some, (2, 3)), (every, (4, 6))):
+        assert gauges == (found[BusyBlock.IN_FLIGHT], found[RouteBlock.TUNNELS - RouteBlock.SIDES])
+    assert stage.files.side(start, 0) is None
+
+
+async def test_what_was_counted_before_there_were_busy_blocks_stays_counted(stage: Stage) -> None:
+    """It stands in the route's own block, and is added to what came after."""
+    worker, start = stage.worker(), stage.live.blocks.routes["product"]
+    worker.counters.slots[start + RouteBlock.USUAL] = 40
+    worker.counters.slots[start + RouteBlock.DURATIONS + 1] = 40
+    worker.count("product", times=2)
+    await stage.traffic.sample()
+    assert (42, {"product": (42, 0)}) == (requests(stage, "product"), stage.traffic.sums())
+    assert 42 == stage.traffic.now(start, 0, {0}).answered
 
 
 async def test_a_file_that_grows_is_seen_whole(tmp_path: Path) -> None:
     """A reload with more routes makes the files longer; the next look has them."""
     counters = Counters(tmp_path / "worker-0.slots")
-    files = CounterFiles(tmp_path)
+    files = CounterFiles(tmp_path, dict)
     files.refresh()
     assert files.block(WORKER_SLOTS, 10) is None
     counters.grow(WORKER_SLOTS + 10)
@@ -87,7 +105,7 @@ def test_what_is_no_counter_file_is_left_out(tmp_path: Path, content: bytes) -> 
     """An empty, foreign or older file is no count, and no error."""
     (tmp_path / "worker-0.slots").write_bytes(content)
     (tmp_path / "blocks.json").write_text("{}")
-    files = CounterFiles(tmp_path)
+    files = CounterFiles(tmp_path, dict)
     files.refresh()
     assert files.workers() == []
     assert files.slot(0, WorkerSlot.PID) == 0
@@ -95,7 +113,7 @@ def test_what_is_no_counter_file_is_left_out(tmp_path: Path, content: bytes) -> 
 
 def test_a_missing_folder_is_no_count(tmp_path: Path) -> None:
     """Before the first worker there is nothing."""
-    files = CounterFiles(tmp_path / "nothing")
+    files = CounterFiles(tmp_path / "nothing", dict)
     files.refresh()
     assert files.total(WorkerSlot.ACCEPTED) == 0
 
@@ -167,7 +185,7 @@ async def test_this_moment_of_a_side_is_what_ended_and_what_is_open(stage: Stage
     for number in (0, 7):
         worker = stage.worker(number)
         worker.count("product", side=1, times=4)
-        worker.counters.slots[start + RouteBlock.IN_FLIGHT + RouteBlock.SIDE] = 2
+        worker.busy("product", side=1)[BusyBlock.IN_FLIGHT] = 2
         worker.counters.slots[start + RouteBlock.TUNNELS + RouteBlock.SIDE] = 1
     stage.traffic.refresh()
     assert Now(8, 2, 1) == stage.traffic.now(start, 1, {0})
@@ -255,6 +273,8 @@ async def test_a_route_that_comes_back_begins_where_it_is(stage: Stage) -> None:
 Looks = list[tuple[float, dict[str, tuple[int, int]]]]
 PLACES = {name: WORKER_SLOTS + RouteBlock.SIZE * at for name, at in {"a": 0, "b": 1, "c": 3, "d": 30}.items()}
 PLACES["e"] = PLACES["d"] + RouteBlock.SIZE + 16
+BUSY = {PLACES[name]: WORKER_SLOTS + RouteBlock.SIZE * 40 + BusyBlock.SIZE * at for at, name in enumerate("abce")}
+"""One has none."""
 
 a_look = st.tuples(
     st.floats(0.5, 20),
@@ -275,7 +295,7 @@ def walked(files: CounterFiles, blocks: Mapping[str, int]) -> dict[str, tuple[in
     """The requests of each route by side, from its block alone."""
     found = {}
     for name, start in blocks.items():
-        slots = files.block(start, RouteBlock.SIZE) or [0] * RouteBlock.SIZE
+        slots = files.route(start) or [0] * RouteBlock.SIZE
         first = [RouteBlock.DURATIONS + 1 + side * RouteBlock.SIDE for side in Side]
         legacy, new = (sum(slots[at : at + len(DURATION_BOUNDS) + 1]) for at in first)
         found[name] = (legacy, new)
@@ -311,12 +331,14 @@ def test_what_is_read_in_columns_is_what_a_walk_over_the_blocks_finds(
 async def compared(folder: Path, script: list[tuple[float, set[str], list[tuple[int, str, Side, int, int]]]]) -> None:
     workers = [Counters(folder / f"worker-{number}.slots") for number in (0, 1)]
     for number, worker in enumerate(workers):
-        worker.grow(max(PLACES.values()) + RouteBlock.SIZE * (number or -20))
-    files, clock, present, looks = CounterFiles(folder), StageClock(), dict[str, int](), Looks()
+        worker.grow(max(BUSY.values()) + BusyBlock.SIZE if number else PLACES["c"] + RouteBlock.SIZE)
+    files, clock, present, looks = CounterFiles(folder, lambda: BUSY), StageClock(), dict[str, int](), Looks()
     traffic = RecentTraffic(files, lambda: present, clock)
     for seconds, names, counts in script:
         for number, name, side, bucket, times in counts:
             start = PLACES[name] + RouteBlock.DURATIONS + side * RouteBlock.SIDE
+            if bucket < BusyBlock.BUCKETS and times % 3:  # the rest is as older workers have counted
+                start = BUSY.get(PLACES[name], start) + side * BusyBlock.SIDE + BusyBlock.DURATIONS
             if start + RouteBlock.SIZE < len(workers[number].slots):
                 workers[number].slots[start] += times
                 workers[number].slots[start + 1 + bucket] += times

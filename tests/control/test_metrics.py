@@ -21,7 +21,7 @@ from router.core.decide import Reason
 from router.core.orders import Kind, Reach, Scope
 from router.core.wire import endpoint_key
 from router.live import Change
-from router.telemetry import EndpointBlock, Metric, RouteBlock, WorkerSlot
+from router.telemetry import BusyBlock, EndpointBlock, Metric, RouteBlock, WorkerSlot
 from tests.control.stage import ROUTES, Stage, many_routes
 
 
@@ -129,7 +129,7 @@ async def test_gauges_of_a_worker_that_is_gone_are_not_counted(stage: Stage) -> 
         worker = stage.worker(number)
         worker.count("product", side=1)
         block = stage.live.blocks.routes["product"]
-        worker.counters.slots[block + RouteBlock.IN_FLIGHT + RouteBlock.SIDE] = 2
+        worker.busy("product", side=1)[BusyBlock.IN_FLIGHT] = 2
         worker.counters.slots[block + RouteBlock.TUNNELS + RouteBlock.SIDE] = 1
     found = await page(stage)
     assert found[Metric.IN_FLIGHT][labels(route="product", side="new")] == 2

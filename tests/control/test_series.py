@@ -18,7 +18,7 @@ from control.counters import CounterFiles
 from control.series import ALL, GROUPS, POINTS, STEP, Key, Series, quantile
 from router.core.model import Side
 from router.planes.embedded.counters import Counters
-from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, WORKER_SLOTS, RouteBlock
+from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, WORKER_SLOTS, BusyBlock, RouteBlock
 from tests.control.stage import Stage, StageClock, Worker, many_routes
 
 
@@ -243,6 +243,7 @@ async def test_groups_that_are_no_more_make_room_for_others(stage: Stage) -> Non
 
 
 PLACES = {name: WORKER_SLOTS + RouteBlock.SIZE * number for number, name in enumerate("abcd")}
+BUSY = {start: WORKER_SLOTS + RouteBlock.SIZE * 4 + BusyBlock.SIZE * at for at, start in enumerate(PLACES.values())}
 OF = {"a": "g", "b": "g", "c": "h", "d": ""}
 FAILED = CODE_CLASSES.index("5xx") * REASON_SLOTS
 
@@ -257,7 +258,7 @@ a_count = st.tuples(
 
 def counts(files: CounterFiles, start: int) -> list[list[int]]:
     """Of each side: errors, then the buckets; from the route's block alone."""
-    slots, found = files.block(start, RouteBlock.SIZE) or [0] * RouteBlock.SIZE, []
+    slots, found = files.route(start) or [0] * RouteBlock.SIZE, []
     hidden = (0, sum(slots[RouteBlock.FALLBACKS : RouteBlock.FALLBACKS + RouteBlock.FALLBACK_SLOTS]))
     for side in Side:
         failed = RouteBlock.REQUESTS + side * RouteBlock.SIDE_REQUESTS + FAILED
@@ -292,8 +293,8 @@ def test_what_is_made_of_columns_is_what_a_walk_over_the_blocks_makes(
 
 async def compared(folder: Path, script: list[tuple[float, list[tuple[str, Side, int, int, str]]]]) -> None:
     worker = Counters(folder / "worker-0.slots")
-    worker.grow(WORKER_SLOTS + RouteBlock.SIZE * len(PLACES))
-    files, clock = CounterFiles(folder), StageClock()
+    worker.grow(max(BUSY.values()) + BusyBlock.SIZE)
+    files, clock = CounterFiles(folder, lambda: BUSY), StageClock()
     series = Series(files, lambda: PLACES, lambda: OF, clock)
     await series.sample()
     asked = {Key(name): name for name in PLACES} | {Key(group="g"): "ab", Key(group="h"): "c", ALL: "abcd"}
@@ -301,7 +302,10 @@ async def compared(folder: Path, script: list[tuple[float, list[tuple[str, Side,
     for seconds, counted in script:
         for name, side, bucket, times, trouble in counted:
             start = PLACES[name]
-            worker.slots[start + RouteBlock.DURATIONS + side * RouteBlock.SIDE + 1 + bucket] += times
+            if bucket < BusyBlock.BUCKETS:
+                worker.slots[BUSY[start] + side * BusyBlock.SIDE + BusyBlock.DURATIONS + 1 + bucket] += times
+            else:
+                worker.slots[start + RouteBlock.DURATIONS + side * RouteBlock.SIDE + 1 + bucket] += times
             if trouble == "5xx":
                 worker.slots[start + side * RouteBlock.SIDE_REQUESTS + FAILED + bucket] += times
             elif trouble:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from control.blocks import Registry
 from control.compiler import compiled
 from control.stores.memory import Disk, MemoryStore
+from router.blocks import Registry
 from router.core.orders import Reach, Scope, effective
 from router.core.wire import state_hash
 from router.events import Event

@@ -20,7 +20,7 @@ TABLE = Table("old", {}, tuple(Route(n, f"/{n}", "old", new="new", weight=w) for
 
 
 def in_force() -> Force:
-    compiled = Compiled(TABLE, (), "digest", Blocks({}, {}, 0))
+    compiled = Compiled(TABLE, (), "digest", Blocks({}, {}, {}, 0))
     return Force(compiled, b"", (), effective(TABLE, ()), 1, "digest")
 
 

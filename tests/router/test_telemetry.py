@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from router.core.decide import Reason
-from router.telemetry import CODE_CLASSES, REASON_SLOTS, RouteBlock, requests_of
+from router.telemetry import (
+    BUSY_SLOTS,
+    CODE_CLASSES,
+    REASON_SLOTS,
+    WORKER_SLOTS,
+    BusyBlock,
+    EndpointBlock,
+    RouteBlock,
+    requests_of,
+)
 
 
 def test_what_is_counted_apart_is_back_in_its_place() -> None:
@@ -24,7 +33,17 @@ def test_what_is_counted_apart_is_back_in_its_place() -> None:
 
 def test_what_every_exchange_touches_lies_in_one_cache_line() -> None:
     """Of either side: the gauge, what is usual, the sum of durations and the quick buckets; blocks are whole lines."""
-    assert [0, 0] == [(RouteBlock.SIDES + side * RouteBlock.SIDE) % 8 for side in (0, 1)]
-    assert max(RouteBlock.IN_FLIGHT, RouteBlock.USUAL, RouteBlock.DURATIONS + 5) < RouteBlock.SIDES + 8
+    assert max(BusyBlock.IN_FLIGHT, BusyBlock.USUAL, BusyBlock.DURATIONS + BusyBlock.BUCKETS) < BusyBlock.SIDE == 8
+    assert all(start % 8 == 0 for start in (WORKER_SLOTS, RouteBlock.SIZE, EndpointBlock.SIZE, BusyBlock.SIZE))
     assert RouteBlock.SLOW + 3 <= RouteBlock.SIDES + RouteBlock.SIDE
-    assert (0, 1) == (RouteBlock.SIZE % 8, RouteBlock.SIZE // 8 % 2)
+
+
+def test_what_a_busy_block_counts_has_its_place_in_the_route_s() -> None:
+    """Every slot of it exactly one, that of the same name and side."""
+    assert list(range(BusyBlock.SIZE)) == sorted(BUSY_SLOTS.values())
+    for side in (0, 1):
+        first, second = side * RouteBlock.SIDE, side * BusyBlock.SIDE
+        assert second + BusyBlock.IN_FLIGHT == BUSY_SLOTS[first + RouteBlock.IN_FLIGHT]
+        assert second + BusyBlock.USUAL == BUSY_SLOTS[first + RouteBlock.USUAL]
+        for slot in range(BusyBlock.BUCKETS + 1):
+            assert second + BusyBlock.DURATIONS + slot == BUSY_SLOTS[first + RouteBlock.DURATIONS + slot]

@@ -46,12 +46,11 @@ def main() -> int:
 
 def _alone(arguments: argparse.Namespace) -> WorkerOptions | None:
     """A worker that routes by a file; None after its problems have been printed."""
-    from router.core.model import UNLISTED
+    from router.blocks import Registry, extended
     from router.core.orders import effective
-    from router.core.wire import Blocks, endpoint_key, snapshot_lines, state_hash, structure_digest, structure_lines
+    from router.core.wire import snapshot_lines, state_hash, structure_digest, structure_lines
     from router.hardening import harden
     from router.sources.yaml_file import load_table
-    from router.telemetry import WORKER_SLOTS, EndpointBlock, RouteBlock
 
     harden()  # under the supervisor it is inherited
     loaded = load_table(arguments.config.read_bytes(), arguments.config.name, os.environ)
@@ -59,12 +58,7 @@ def _alone(arguments: argparse.Namespace) -> WorkerOptions | None:
     if table is None:
         print(loaded, file=sys.stderr)
         return None
-    names = [UNLISTED, *(route.name for route in table.routes)]
-    routes = {name: WORKER_SLOTS + index * RouteBlock.SIZE for index, name in enumerate(names)}
-    start = WORKER_SLOTS + len(names) * RouteBlock.SIZE
-    keys = [endpoint_key(one.name, endpoint) for one in table.upstreams.values() for endpoint in one.endpoints]
-    endpoints = {key: start + index * EndpointBlock.SIZE for index, key in enumerate(keys)}
-    blocks = Blocks(routes, endpoints, start + len(keys) * EndpointBlock.SIZE)
+    blocks = extended(Registry(), table).blocks()
     structure = structure_lines(table, blocks)
     state = effective(table, ())
     lines = snapshot_lines(1, blocks.slots, structure, state, state_hash(structure_digest(structure), state))

@@ -24,7 +24,7 @@ from router.core.model import Side
 from router.planes.embedded import routing, trouble, tunnels, witness, writing
 from router.planes.embedded.heads import HEAD_END, UNTIL_CLOSE, Answer, Refused, Request, answer_of
 from router.planes.embedded.passing import Passage, RequestBody
-from router.telemetry import EndpointBlock, ErrorCode, RouteBlock, WorkerSlot
+from router.telemetry import BusyBlock, EndpointBlock, ErrorCode, WorkerSlot
 
 if TYPE_CHECKING:
     from router.planes.embedded.client import ClientConnection
@@ -39,8 +39,8 @@ _NEW: Final = Side.NEW
 _WEIGHT: Final = Reason.WEIGHT
 _BREAKER: Final = Reason.BREAKER
 
-_IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
-_SIDE: Final = int(RouteBlock.SIDE)
+_IN_FLIGHT: Final = int(BusyBlock.IN_FLIGHT)
+_SIDE: Final = int(BusyBlock.SIDE)
 
 
 @final
@@ -112,7 +112,7 @@ class Exchange:
         self.keep_alive: bool = request.keep_alive
         self.request_id: bytes = request.request_id or plane.next_request_id()
         unlisted = self.snapshot.unlisted
-        self.block = unlisted.block
+        self.busy = unlisted.busy
         self.handling = unlisted.handling
         if request.length:
             self.request_done = False
@@ -134,7 +134,7 @@ class Exchange:
         place = routing.route_of(self.request, self.snapshot)
         if place:
             self.place = place
-            self.index, self.block, self.handling = self.snapshot.card(place)
+            self.index, self.busy, self.handling = self.snapshot.card(place)
             self.special = self.snapshot.specials.has(self.index)
             if self.handling.shown:
                 self.name = self.snapshot.name(place)  # now, while its neighbourhood is at hand
@@ -142,7 +142,7 @@ class Exchange:
         plane = self.plane
         plane.active += 1
         slots = plane.counters.slots
-        slots[self.block + _IN_FLIGHT + self.on_new * _SIDE] += 1
+        slots[self.busy + _IN_FLIGHT + self.on_new * _SIDE] += 1
         self._counted = self.prepared = True
         if self.special and self.entry.shadow is not None and plane.mirror is not None:
             self._copy = plane.mirror.offer(self)
@@ -194,11 +194,11 @@ class Exchange:
     def move_to(self, side: Side, reason: int) -> None:
         """Another side is asked from now on."""
         slots = self.plane.counters.slots
-        block = self.block + _IN_FLIGHT
-        slots[block + self.on_new * _SIDE] -= 1
+        busy = self.busy + _IN_FLIGHT
+        slots[busy + self.on_new * _SIDE] -= 1
         self.on_new = side is _NEW
         self.reason = reason
-        slots[block + self.on_new * _SIDE] += 1
+        slots[busy + self.on_new * _SIDE] += 1
         self.tries = 0
         self.tried = ()
 

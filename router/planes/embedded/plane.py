@@ -24,7 +24,7 @@ from router.planes.embedded.pools import PoolStore
 from router.planes.embedded.recent import Recent
 from router.planes.embedded.tape import Tape
 from router.planes.embedded.unlisted import Unlisted
-from router.telemetry import DURATION_BOUNDS, EndpointBlock, RouteBlock, WorkerSlot
+from router.telemetry import DURATION_BOUNDS, BusyBlock, EndpointBlock, RouteBlock, WorkerSlot
 
 if TYPE_CHECKING:
     from router.core.census import Watched
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _TOO_LARGE: Final = frozenset({413, 414, 431})
 _BAD: Final = frozenset({400, 405, 501, 505})
+_BUCKETS: Final = len(DURATION_BOUNDS) + 1
 _LAST_DIGITS: Final = [b"%02x" % number for number in range(0x100)]
 
 
@@ -146,6 +147,7 @@ class Plane:
                 for side in Side:
                     for gauge in (RouteBlock.IN_FLIGHT, RouteBlock.TUNNELS, RouteBlock.BREAKER_OPEN):
                         self.counters.slots[entry.block + side * RouteBlock.SIDE + gauge] = 0
+                    self.counters.slots[entry.busy + side * BusyBlock.SIDE + BusyBlock.IN_FLIGHT] = 0
         for block in snapshot.settings.blocks.values():
             if block not in self._own_gauges:
                 self._own_gauges.add(block)
@@ -175,8 +177,10 @@ class Plane:
             return
         if entry.breaker is None:
             entry.breaker = RouteBreaker(settings)
-        durations = entry.block + RouteBlock.SIDE + RouteBlock.DURATIONS
-        finished = sum(self.counters.slots[durations + 1 : durations + 2 + len(DURATION_BOUNDS)])
+        slots = self.counters.slots
+        quick = entry.busy + BusyBlock.SIDE + BusyBlock.DURATIONS + 1
+        durations = entry.block + RouteBlock.SIDE + RouteBlock.DURATIONS + 1
+        finished = sum(slots[quick : quick + BusyBlock.BUCKETS]) + sum(slots[durations : durations + _BUCKETS])
         if entry.breaker.failed(self.wheel.now, finished, trial=trial):
             self.count(entry.block + RouteBlock.SIDE + RouteBlock.BREAKER_TRIPS, 1)
             self._show_breaker(entry, tripped=True)

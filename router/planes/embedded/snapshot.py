@@ -72,10 +72,15 @@ class RouteEntry:
     come from far away in memory.
     """
 
-    def __init__(self, route: Route, block: int, index: int, handling: Handling, specials: Specials) -> None:
-        """`specials`: where it says that an exchange has to ask it for more."""
+    def __init__(
+        self, route: Route, blocks: tuple[int, int], index: int, handling: Handling, specials: Specials
+    ) -> None:
+        """`blocks`: its `RouteBlock` and its `BusyBlock`.
+
+        `specials`: where it says that an exchange has to ask it for more.
+        """
         self.index = index
-        self.block = block
+        self.block, self.busy = blocks
         self.handling = handling
         self.tripped = False
         """Its breaker has pulled it to legacy; set by `trip`."""
@@ -105,9 +110,9 @@ class RouteEntry:
 
 
 _CARD: Final = struct.Struct("<IIIQI")
-"""A route's index, its block, the number of its handling, its seed and the length of its name; then its name, and the
-seed of its sites in 8 bytes."""
-_BLOCK_AT: Final = 4
+"""A route's index, its busy block, the number of its handling, its seed and the length of its name; then its name, and
+the seed of its sites in 8 bytes."""
+_BUSY_AT: Final = 4
 _HANDLING_AT: Final = 8
 _SEED_AT: Final = 12
 _NAME_AT: Final = 20
@@ -209,10 +214,10 @@ class Snapshot:
         self.terms = TermsOfAll(self.shares, self.live, self.causes)
 
     def card(self, place: int) -> tuple[int, int, Handling]:
-        """What the card says that is there: the index and the block of a route, and its handling."""
+        """What the card says that is there: the index and the busy block of a route, and its handling."""
         packed = self.matcher
         handling = self.handlings[packed.number(place + _HANDLING_AT)]
-        return packed.number(place), packed.number(place + _BLOCK_AT), handling
+        return packed.number(place), packed.number(place + _BUSY_AT), handling
 
     def seed(self, place: int) -> int:
         """The seed of the route whose card is there."""
@@ -283,7 +288,7 @@ class Pools(Protocol):
 
 def _card(entry: RouteEntry, handling: int) -> bytes:
     route, name = entry.route, entry.name.encode()
-    begin = _CARD.pack(entry.index, entry.block, handling, seed_of(route.seed), len(name))
+    begin = _CARD.pack(entry.index, entry.busy, handling, seed_of(route.seed), len(name))
     return begin + name + seed_of(route.seed + SITE_SALT).to_bytes(8, "little")
 
 
@@ -365,7 +370,7 @@ class Receiver:
         nobody = Route(
             name=UNLISTED, path="/", legacy=settings.legacy, timeouts=settings.timeouts, expose=settings.expose
         )
-        building.unlisted = RouteEntry(nobody, settings.unlisted_block, -1, self._handling(nobody), building.specials)
+        building.unlisted = RouteEntry(nobody, settings.unlisted_blocks, -1, self._handling(nobody), building.specials)
 
     def _pack(self) -> Packer[RouteEntry]:
         """What packs the routes, all of which are there."""
@@ -377,10 +382,10 @@ class Receiver:
     def _route(self, row: dict[str, Any], building: Snapshot) -> None:
         if self._packer is not None:
             raise WireError("a route comes after they have been packed")
-        route, block = route_from_row(row)
+        route, block, busy = route_from_row(row)
         handling = self._handling(route)
         building.specials.add()
-        entry = RouteEntry(route, block, len(building.entries), handling, building.specials)
+        entry = RouteEntry(route, (block, busy), len(building.entries), handling, building.specials)
         building.entries.append(entry)
         building.by_name[route.name] = entry
         self._tree.add(route, entry)

@@ -105,7 +105,7 @@ def _again(exchange: Exchange, *, stale: bool) -> None:
         return
     _count_repeat(exchange)
     if exchange.on_new and exchange.tries == 1:
-        plane.counters.slots[exchange.block + _SIDE + RouteBlock.REPEATED] += 1
+        plane.counters.slots[exchange.entry.block + _SIDE + RouteBlock.REPEATED] += 1
     exchange.dispatch()
 
 
@@ -119,7 +119,7 @@ def _count_repeat(exchange: Exchange) -> None:
 
 
 def _fall_back(exchange: Exchange, cause: int) -> None:
-    exchange.plane.counters.slots[exchange.block + RouteBlock.FALLBACKS + cause] += 1
+    exchange.plane.counters.slots[exchange.entry.block + RouteBlock.FALLBACKS + cause] += 1
     _count_repeat(exchange)
     exchange.move_to(_LEGACY, _FALLBACK)
     exchange.dispatch()
@@ -127,7 +127,7 @@ def _fall_back(exchange: Exchange, cause: int) -> None:
 
 def _tell(exchange: Exchange, stage: Stage, detail: str) -> None:
     if stage is Stage.OVERLOAD and not exchange.judged and exchange.reason == _WEIGHT:
-        exchange.plane.counters.slots[exchange.block + RouteBlock.OURS + exchange.on_new * _SIDE] += 1
+        exchange.plane.counters.slots[exchange.entry.block + RouteBlock.OURS + exchange.on_new * _SIDE] += 1
     exchange.client.refuse(Refused(stage.status, STAGE_CODES[stage], detail or stage_detail(stage)))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core.decide import Reason
 from router.core.model import Source
 from router.planes.embedded.routing import is_preflight, subject_of
-from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, EndpointBlock, RouteBlock
+from router.telemetry import CODE_CLASSES, DURATION_BOUNDS, REASON_SLOTS, BusyBlock, EndpointBlock, RouteBlock
 
 if TYPE_CHECKING:
     from router.planes.embedded.census import Watch
@@ -27,10 +27,13 @@ _LONG: Final = 1.0
 """Seconds from which on an exchange is out of the ordinary."""
 _WEIGHT: Final = int(Reason.WEIGHT)
 _FALLBACK: Final = int(Reason.FALLBACK)
-_IN_FLIGHT: Final = int(RouteBlock.IN_FLIGHT)
+_IN_FLIGHT: Final = int(BusyBlock.IN_FLIGHT)
+_USUAL: Final = int(BusyBlock.USUAL)
+_DURATIONS: Final = int(BusyBlock.DURATIONS)
+_BUCKETS: Final = int(BusyBlock.BUCKETS)
+_BUSY_SIDE: Final = int(BusyBlock.SIDE)
 _SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
-_DURATIONS: Final = int(RouteBlock.DURATIONS)
-_USUAL: Final = int(RouteBlock.USUAL)
+_SLOW_DURATIONS: Final = int(RouteBlock.DURATIONS)
 _WELL: Final = CODE_CLASSES.index("2xx")
 _SIDE: Final = int(RouteBlock.SIDE)
 _REASON_SLOTS: Final = int(REASON_SLOTS)
@@ -91,21 +94,23 @@ def ended(exchange: Exchange, *, broken: bool) -> None:
     plane = exchange.plane
     on_new = exchange.on_new
     slots = plane.counters.slots
-    block = exchange.block
-    slots[block + _IN_FLIGHT + on_new * _SIDE] -= 1
+    busy = exchange.busy + on_new * _BUSY_SIDE
+    slots[busy + _IN_FLIGHT] -= 1
     kind = exchange.status // 100
     ordinary = kind == _WELL and exchange.reason == _WEIGHT
     if ordinary:
-        slots[block + _USUAL + on_new * _SIDE] += 1
+        slots[busy + _USUAL] += 1
     else:
-        slots[block + on_new * _SIDE_REQUESTS + kind * _REASON_SLOTS + exchange.reason] += 1
-    durations = block + _DURATIONS + on_new * _SIDE
+        slots[exchange.entry.block + on_new * _SIDE_REQUESTS + kind * _REASON_SLOTS + exchange.reason] += 1
     micros = int(took * 1_000_000)
     bucket = 0
     while bucket < _LAST and micros > _BOUNDS[bucket]:  # most are in one of the first
         bucket += 1
-    slots[durations] += micros
-    slots[durations + 1 + bucket] += 1
+    slots[busy + _DURATIONS] += micros
+    if bucket < _BUCKETS:
+        slots[busy + _DURATIONS + 1 + bucket] += 1
+    else:
+        slots[exchange.entry.block + _SLOW_DURATIONS + 1 + bucket + on_new * _SIDE] += 1
     if exchange.special and (watch := exchange.entry.watch) is not None and bucket > watch.fastest:
         _watched_ended(exchange, watch, bucket, broken=broken)
     if plane.access_log is not None:
@@ -146,7 +151,7 @@ def _watched_ended(exchange: Exchange, watch: Watch, bucket: int, *, broken: boo
         _tape(exchange, watch.tape, bucket, broken=broken)
     if exchange.reason == _WEIGHT and _counts_for(exchange, watch):
         client, by_chance = _client_of(exchange)
-        slots, block = exchange.plane.counters.slots, exchange.block
+        slots, block = exchange.plane.counters.slots, exchange.entry.block
         watch.slow(slots, block, client, bucket, time(), on_new=exchange.on_new, by_chance=by_chance)
 
 

@@ -78,18 +78,20 @@ routes = st.builds(
 def blocks_of(table: Table) -> Blocks:
     names = [UNLISTED, *(route.name for route in table.routes)]
     keys = [endpoint_key(up.name, end) for up in table.upstreams.values() for end in up.endpoints]
+    starts = range(64, 64 + len(names) * 240, 240)
     return Blocks(
-        {name: 64 + number * 240 for number, name in enumerate(names)},
+        dict(zip(names, starts, strict=True)),
         {key: 9000 + number * 16 for number, key in enumerate(keys)},
+        {start: 10_000 + number * 16 for number, start in enumerate(starts)},
         20_000,
     )
 
 
-@given(routes, st.integers(0, 2**40))
-def test_a_route_travels_whole(route: Route, block: int) -> None:
+@given(routes, st.integers(0, 2**40), st.integers(0, 2**40))
+def test_a_route_travels_whole(route: Route, block: int, busy: int) -> None:
     """All that a worker needs of a route survives the line of JSON; shares travel apart."""
-    row = json.loads(encode(route_row(route, block)))
-    assert (route, block) == route_from_row(row)
+    row = json.loads(encode(route_row(route, block, busy)))
+    assert (route, block, busy) == route_from_row(row)
 
 
 @given(routes, shadows)
@@ -100,7 +102,7 @@ def test_a_shadow_travels_where_there_is_a_side_to_copy_to(route: Route, shadow:
         (replace(shadow, percent=0), None),
         (replace(shadow, samples=99.0, reason="r"), replace(shadow, samples=1.0) if route.new else None),
     ):
-        row = json.loads(encode(route_row(replace(route, shadow=said), 7)))
+        row = json.loads(encode(route_row(replace(route, shadow=said), 7, 8)))
         assert expected == route_from_row(row)[0].shadow
 
 
@@ -115,7 +117,8 @@ def test_the_settings_travel_whole(table: Table, limits: Limits) -> None:
     assert (table.legacy, table.trusted, table.timeouts) == (settings.legacy, settings.trusted, settings.timeouts)
     assert (table.expose, table.dot_segments, table.via) == (settings.expose, settings.dot_segments, settings.via)
     assert blocks.endpoints == settings.blocks
-    assert blocks.routes[UNLISTED] == settings.unlisted_block
+    start = blocks.routes[UNLISTED]
+    assert (start, blocks.busy[start]) == settings.unlisted_blocks
     assert {name: spread(table, up) for name, up in table.upstreams.items()} == settings.spread
 
 

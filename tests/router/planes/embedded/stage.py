@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from router.blocks import Registry, extended
 from router.core.attempt import Stage as Trouble
 from router.core.decide import Reason
 from router.core.model import PPM, Endpoint, Fallback, Limits, Route, Side, Table, Upstream
@@ -25,11 +26,11 @@ from router.planes.embedded.plane import Plane
 from router.planes.embedded.pools import EndpointPool
 from router.planes.embedded.snapshot import Receiver
 from router.telemetry import (
+    BUSY_SLOTS,
     CODE_CLASSES,
     DURATION_BOUNDS,
     FALLBACK_CAUSES,
     REASON_SLOTS,
-    WORKER_SLOTS,
     EndpointBlock,
     RouteBlock,
     WorkerSlot,
@@ -213,22 +214,19 @@ class Ledger:
     """Gives out blocks and never moves one, like control."""
 
     def __init__(self) -> None:
-        self.routes: dict[str, int] = {}
-        self.endpoints: dict[str, int] = {}
-        self.end = WORKER_SLOTS
+        self.registry = Registry()
+
+    @property
+    def routes(self) -> Mapping[str, int]:
+        return self.registry.routes
+
+    @property
+    def endpoints(self) -> Mapping[str, int]:
+        return self.registry.endpoints
 
     def blocks(self, declared: Table) -> Blocks:
-        for name in ("unlisted", *(one.name for one in declared.routes)):
-            if name not in self.routes:
-                self.routes[name] = self.end
-                self.end += RouteBlock.SIZE
-        for upstream in declared.upstreams.values():
-            for endpoint in upstream.endpoints:
-                key = endpoint_key(upstream.name, endpoint)
-                if key not in self.endpoints:
-                    self.endpoints[key] = self.end
-                    self.end += EndpointBlock.SIZE
-        return Blocks(dict(self.routes), dict(self.endpoints), self.end)
+        self.registry = extended(self.registry, declared)
+        return self.registry.blocks()
 
     def lines(self, revision: int, declared: Table, orders: Iterable[Order] = ()) -> list[bytes]:
         """The lines of a snapshot."""
@@ -315,12 +313,19 @@ class Stage:
         """What a slot says; a block that no snapshot has needed yet says nothing."""
         return self.counters.slots[slot] if slot < len(self.counters.slots) else 0
 
+    def route_slots(self, block: int) -> list[int]:
+        """A route's block, with what its busy block counts put in."""
+        busy = self.ledger.registry.blocks().busy[block]
+        found = [self.slot(block + slot) for slot in range(RouteBlock.SIZE)]
+        for slot, second in BUSY_SLOTS.items():
+            found[slot] += self.slot(busy + second)
+        return found
+
     def counts(self) -> dict[tuple[str, str, str, str], int]:
         """(route, side, code class, reason) of every exchange that is over, and how many."""
         found = {}
         for name, block in self.ledger.routes.items():
-            slots = self.counters.slots[block : block + RouteBlock.SIZE].tolist()
-            requests = requests_of(slots + [0] * (RouteBlock.SIZE - len(slots)))
+            requests = requests_of(self.route_slots(block))
             for side in Side:
                 for index, code in enumerate(CODE_CLASSES):
                     for reason in Reason:
@@ -352,10 +357,11 @@ class Stage:
         found = {"active": self.plane.active, "repeats": self.plane.repeats, "tunnels": len(self.plane.tunnels)}
         found["connections"] = self.slot(WorkerSlot.CONNECTIONS)
         for name, block in self.ledger.routes.items():
+            slots = self.route_slots(block)
             for side in Side:
-                half = block + side * RouteBlock.SIDE
-                found[f"in flight {name} {side.label}"] = self.slot(half + RouteBlock.IN_FLIGHT)
-                found[f"tunnels {name} {side.label}"] = self.slot(half + RouteBlock.TUNNELS)
+                half = side * RouteBlock.SIDE
+                found[f"in flight {name} {side.label}"] = slots[half + RouteBlock.IN_FLIGHT]
+                found[f"tunnels {name} {side.label}"] = slots[half + RouteBlock.TUNNELS]
         for key, block in self.ledger.endpoints.items():
             found[f"open {key}"] = self.slot(block + EndpointBlock.OPEN)
         return {name: value for name, value in found.items() if value}
@@ -363,8 +369,8 @@ class Stage:
     def timed(self) -> int:
         """How many durations were noted."""
         per_side = (
-            self.slot(block + RouteBlock.DURATIONS + side * RouteBlock.SIDE + 1 + bucket)
-            for block in self.ledger.routes.values()
+            slots[RouteBlock.DURATIONS + side * RouteBlock.SIDE + 1 + bucket]
+            for slots in map(self.route_slots, self.ledger.routes.values())
             for side in Side
             for bucket in range(len(DURATION_BOUNDS) + 1)
         )

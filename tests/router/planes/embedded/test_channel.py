@@ -22,7 +22,7 @@ from router.planes.embedded.counters import Counters
 from router.planes.embedded.holds import write
 from router.planes.embedded.plane import Plane
 from router.telemetry import WorkerSlot
-from tests.router.planes.embedded.stage import OK, Ledger, Stage, StageLoop, Wire, rollback, route, table
+from tests.router.planes.embedded.stage import OK, Stage, StageLoop, Wire, rollback, route, table
 
 BIG = table(*(route(f"r{number}", f"/r{number}", weight=1000) for number in range(100)))
 
@@ -97,7 +97,7 @@ def test_a_snapshot_is_confirmed_with_revision_and_hash(stage: Stage) -> None:
     )
     assert answers[0]["ms"] >= 0
     assert (2, 100) == (stage.plane.snapshot.revision, len(stage.plane.snapshot.entries))
-    assert stage.ledger.end <= len(stage.counters.slots)
+    assert stage.ledger.registry.end <= len(stage.counters.slots)
 
 
 def test_a_rollback_takes_one_line(stage: Stage) -> None:
@@ -277,15 +277,6 @@ def test_a_sender_that_goes_takes_its_lines_with_it(stage: Stage) -> None:
     for _ in range(20):
         turn(stage.loop)
     assert 1 == stage.plane.snapshot.revision
-
-
-def test_a_ledger_never_moves_a_block() -> None:
-    """The tests' own control keeps the promise that counters rest on."""
-    ledger = Ledger()
-    before = ledger.blocks(BIG)
-    after = ledger.blocks(table(route("first", "/first"), *BIG.routes))
-    assert before.routes.items() <= after.routes.items()
-    assert before.endpoints.items() <= after.endpoints.items()
 
 
 # --------------------------------------------------------------------------------------------------------- holds

@@ -12,7 +12,7 @@ from router.core.model import PPM, Breaker, Endpoint, Fallback, Site, Source, Su
 from router.core.observed import Observed, target_key
 from router.core.orders import Kind, Order, Reach, Scope
 from router.planes.embedded.snapshot import Snapshot
-from router.telemetry import EndpointBlock, RouteBlock
+from router.telemetry import BusyBlock, EndpointBlock, RouteBlock
 from tests.router.planes.embedded.stage import BAD, NEW, NEW_TOO, OK, OLD, Service, Stage, Wire, route, table
 
 MakeStage = Callable[..., Stage]
@@ -369,6 +369,8 @@ def test_gauges_of_a_predecessor_that_was_killed_begin_at_zero() -> None:
     block = stage.ledger.routes["api"]
     for slot in (RouteBlock.IN_FLIGHT, RouteBlock.SIDE + RouteBlock.TUNNELS, RouteBlock.SIDE + RouteBlock.BREAKER_OPEN):
         stage.counters.slots[block + slot] = 3
+    for side in (0, 1):
+        stage.counters.slots[stage.ledger.registry.busy["api"] + side * BusyBlock.SIDE + BusyBlock.IN_FLIGHT] = 3
     stage.plane._own_gauges.clear()
     stage.adopt(table(route(), route("other", "/other")))
     stage.close()  # checks that every gauge is at zero

@@ -70,7 +70,10 @@ def test_lines_become_the_snapshot_that_control_hashed() -> None:
     assert bytes(40) == snapshot.causes
     assert [one.name for one in ROUTES] == [entry.name for entry in snapshot.entries]
     assert [ledger.routes[one.name] for one in ROUTES] == [entry.block for entry in snapshot.entries]
-    assert ledger.routes["unlisted"] == snapshot.unlisted.block
+    busy = ledger.registry.busy
+    assert [busy[one.name] for one in ROUTES] == [entry.busy for entry in snapshot.entries]
+    nobody = snapshot.unlisted
+    assert (ledger.routes["unlisted"], busy["unlisted"]) == (nobody.block, nobody.busy)
 
 
 def test_its_matcher_finds_its_routes() -> None:
@@ -78,10 +81,10 @@ def test_its_matcher_finds_its_routes() -> None:
     snapshot = made()
     found = snapshot.matcher.find(b"", [b"r7", b"x"], b"GET")
     snapshot.observe(UNOBSERVED)
-    index, block, handling = snapshot.card(found)
+    index, busy, handling = snapshot.card(found)
     terms = snapshot.terms.of(index)
     entry = snapshot.by_name["r7"]
-    assert (entry.index, entry.block) == (index, block)
+    assert (entry.index, entry.busy) == (index, busy)
     assert entry.handling is handling
     assert (snapshot.shares[index], snapshot.causes[index]) == (terms.share, terms.cause)
     assert entry is snapshot.entry(index)
