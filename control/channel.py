@@ -25,8 +25,12 @@ from router.core.wire import MAX_LINE, encode, health_line, watch_lines
 from router.events import EventName, Events
 from router.ports import Clock, Confirmation, Target, WorkerState
 
-RETRY: Final = (0.02, 0.02, 0.05, 0.1, 0.2)
-"""Seconds before the next attempts to connect; the last one repeats."""
+STARTING: Final = 3.0
+"""Seconds that a worker takes at most to be started, while it is looked for ..."""
+RETRY: Final = 0.02
+"""... at intervals of so many, since a rollback given meanwhile waits for it ..."""
+GONE: Final = 0.2
+"""... and afterwards."""
 CONNECT_SECONDS: Final = 1.0
 HELLO_SECONDS: Final = 5.0
 PING_SECONDS: Final = 1.0
@@ -48,6 +52,11 @@ GATHER_SECONDS: Final = 0.05
 
 Heard = Callable[[int, Sequence[Mapping[str, Any]]], None]
 """Is told a worker's number and the holds it speaks of."""
+
+
+def pause(attempt: int) -> float:
+    """Seconds between this attempt to connect to a worker, counted from 0, and the next one."""
+    return RETRY if attempt * RETRY < STARTING else GONE
 
 
 class ChannelError(Exception):
@@ -354,7 +363,7 @@ class _Link:
                     attempt = 0
                     self._fleet.tell(EventName.WORKER_LOST, worker=self.state.id, pid=self.state.pid, why=_why(error))
                 self._lost()
-            await asyncio.sleep(RETRY[min(attempt, len(RETRY) - 1)])
+            await asyncio.sleep(pause(attempt))
             attempt += 1
 
     async def _connected(self) -> None:

@@ -531,3 +531,12 @@ async def test_a_worker_that_tells_nonsense_of_failures_is_left(room: Room, foun
         await until(lambda: room.fleet.states()[0].connected)
         await room.fleet.failures(0.01)
         await until(lambda: script.connections > 1)
+
+
+def test_a_worker_that_is_being_started_is_met_at_once_and_one_that_stays_away_seldom() -> None:
+    """A rollback given meanwhile waits for it."""
+    pauses = [channel.pause(attempt) for attempt in range(1000)]
+    quick = pauses.index(channel.GONE)
+    assert channel.STARTING == pytest.approx(sum(pauses[:quick]))
+    assert {channel.RETRY} == set(pauses[:quick])
+    assert {channel.GONE} == set(pauses[quick:])

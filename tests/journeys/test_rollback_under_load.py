@@ -58,9 +58,10 @@ def routes_yaml(paths: list[str], ports: dict[str, int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def admin(router: Router, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def admin(router: Router, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     with closing(http.client.HTTPConnection("127.0.0.1", router.admin_port, timeout=30)) as connection:
-        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         found: dict[str, Any] = json.loads(answer.read())
         assert answer.status < 300, found
@@ -97,6 +98,7 @@ def test_rollbacks_under_load_are_confirmed_and_nobody_fails(figure: Callable[[s
     ]
     mix = tuple(path for number in range(300) for path in (asked[700], asked[number * 10 % 1500], asked[number * 4]))
     with upstreams() as ports, Router(routes_yaml(templates, ports), workers=2) as router:
+        until(lambda: 2 == admin(router, "GET", "/readyz")["workers"]["confirmed"])  # one is enough to be ready
         with closing(Starts(ports["legacy"])) as starts, Users(router.port, mix, count=6) as users:
             times = {scope.name: [rolled_back(router, users, starts, scope) for _ in range(TRIALS)] for scope in scopes}
     for name, some in times.items():
