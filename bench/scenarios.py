@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.templates import Request, Template, requests, templates
+from bench.templates import Request, Template, alike, requests, templates
 
 DISTINCT_PATHS = 60_000
 """More than HAProxy's pattern cache (10,000 entries) holds, or it would answer instead of the patterns."""
 
+_LARGEST = 15_000
 SMALL = "/v1/products/1234567"
 BLOB = "/blob"
 """The path below which upstreams answer with 1 MiB."""
@@ -24,6 +25,8 @@ class Scenario:
     """0: one route, everything to legacy.  Otherwise that many templates, each with a sticky 50/50 split."""
     literals: bool = True
     """False: only templates with parameters, for which peers know no short cut; tables of any size are of one kind."""
+    among: int = 0
+    """Not the first ones, but such as are alike to so many: what differs then is the size of the table."""
     connections: int = 64
     keepalive: bool = True
     body: int = 0
@@ -31,6 +34,8 @@ class Scenario:
     ours_only: bool = False
 
     def routes(self) -> tuple[Template, ...]:
+        if self.among:
+            return alike(self.templates, templates(self.among, literals=self.literals))
         return templates(self.templates, literals=self.literals)
 
     def load(self) -> list[Request]:
@@ -43,8 +48,8 @@ ALL = (
     Scenario("one-route", "One route"),
     Scenario("1500-templates", "1,500 templates, each with a sticky 50/50 split", templates=1500),
     Scenario("1500-parameters", "1,500 templates, all with parameters: patterns only", templates=1500, literals=False),
-    Scenario("15-templates", "15 templates", templates=15, literals=False, ours_only=True),
-    Scenario("15000-templates", "15,000 templates", templates=15_000, literals=False, ours_only=True),
+    Scenario("15-templates", "15 templates alike", templates=15, literals=False, among=_LARGEST, ours_only=True),
+    Scenario("15000-templates", "15,000 templates", templates=_LARGEST, literals=False, ours_only=True),
     Scenario("post-4k", "POST with a body of 4 KiB", body=4096),
     Scenario("answers-1m", "Answers of 1 MiB", path=BLOB, connections=16),
     Scenario("no-keepalive", "A new client connection for every request", keepalive=False),

@@ -19,6 +19,7 @@ from pathlib import Path
 INVENTORY = Path(__file__).parent.parent / "tests" / "data" / "commerce-1500.json.gz"
 
 _PARAMETER = re.compile(r"\{[^{}]+\}")
+_PARTLY, _WHOLE = 1, 2
 _SPECIAL = re.compile(r"([.+*?()\[\]^$|\\])")
 
 
@@ -66,6 +67,19 @@ def templates(number: int, *, literals: bool = True) -> tuple[Template, ...]:
     return tuple(islice((template for template in _endless() if literals or not template.literal), number))
 
 
+def alike(number: int, some: tuple[Template, ...]) -> tuple[Template, ...]:
+    """So many of them that are together as deep, as long and of the same kinds of segments as all of them are."""
+    ranked = sorted(some, key=_effort)
+    step = len(ranked) // number
+    return tuple(ranked[step // 2 :: step][:number])
+
+
+def _effort(template: Template) -> tuple[int, int, int, int]:
+    """What a path of it costs, whatever the size of the table: segments, partly literal ones, parameters, bytes."""
+    kinds = template.rank
+    return len(kinds), kinds.count(_PARTLY), kinds.count(_WHOLE), len(template.path)
+
+
 def ordered(some: tuple[Template, ...]) -> list[tuple[int, Template]]:
     """Numbered by their place in `some`, most specific first, for peers that take the first match."""
     return sorted(enumerate(some), key=lambda pair: pair[1].rank)
@@ -92,7 +106,7 @@ def requests(some: tuple[Template, ...], distinct: int, seed: int = 1) -> list[R
 def _segment_rank(segment: str) -> int:
     if "{" not in segment:
         return 0
-    return 2 if _PARAMETER.fullmatch(segment) else 1
+    return _WHOLE if _PARAMETER.fullmatch(segment) else _PARTLY
 
 
 def _endless() -> Iterator[Template]:

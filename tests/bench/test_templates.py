@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from statistics import mean
 
 import pytest
 
-from bench.templates import Template, ordered, requests, templates
+from bench.templates import Template, alike, ordered, requests, templates
 
 
 def test_a_template_knows_its_shape_regex_and_filled_path() -> None:
@@ -27,6 +28,19 @@ def test_as_many_templates_as_wanted_and_no_two_of_one_shape(number: int) -> Non
 def test_without_literals_every_template_has_a_parameter() -> None:
     """Tables of different sizes can be made of the same kind of template."""
     assert not any(template.literal for template in templates(2000, literals=False))
+
+
+def test_a_small_table_is_alike_to_the_large_one_it_stands_for() -> None:
+    """Longer paths cost more in a table of any size; what is compared is the size."""
+    all_of_them = templates(15_000, literals=False)
+    some = alike(15, all_of_them)
+    assert 15 == len(set(some) & set(all_of_them))
+    for measure in (
+        lambda template: template.path.count("/"),
+        lambda template: template.path.count("{"),
+        lambda template: len(template.path),
+    ):
+        assert mean(map(measure, all_of_them)) == pytest.approx(mean(map(measure, some)), rel=0.1)
 
 
 def test_the_first_regex_that_matches_is_the_template_that_made_the_path() -> None:
