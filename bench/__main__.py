@@ -27,7 +27,7 @@ from bench.peers.haproxy import Haproxy
 from bench.peers.nginx import Nginx
 from bench.peers.strangler import NAME, Strangler, config
 from bench.processes import BenchError, alive
-from bench.scenarios import Scenario, named, names
+from bench.scenarios import FAMILIES, Scenario, named, names
 from bench.sides import both_sides
 
 PEERS: tuple[Peer, ...] = (Strangler(), Nginx(), Haproxy(), Envoy(), Caddy(), Floor())
@@ -129,7 +129,7 @@ def _stop(*_: object) -> Never:
 def _compare(options: Options, name: str, root: Path) -> None:
     root.mkdir(parents=True)
     if not options.rounds:
-        options = replace(options, rounds=_ROUNDS if len(named(name)) < 2 else _ROUNDS_OF_SIZES)
+        options = replace(options, rounds=_ROUNDS_OF_SIZES if name in FAMILIES else _ROUNDS)
     conditions = _conditions(options)
     section = _live(options, name, root) if name in {"reload", "rollback", "race"} else _section(options, name, root)
     print(f"\n{section.title}\n{report.table(section)}\n")

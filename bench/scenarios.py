@@ -26,7 +26,7 @@ class Scenario:
     literals: bool = True
     """False: only templates with parameters, for which peers know no short cut; tables of any size are of one kind."""
     among: int = 0
-    """Not the first ones, but such as are alike to so many: what differs then is the size of the table."""
+    """0: the first ones.  Otherwise such as are alike to so many: what differs then is the size of the table."""
     connections: int = 64
     keepalive: bool = True
     body: int = 0

@@ -135,7 +135,7 @@ def lanes_of(
     blocks: Mapping[str, int],
     size: int,
     beside: Mapping[int, int] = MappingProxyType({}),
-    second: int = LANE,
+    second: int = 1,
     added: Mapping[int, int] = MappingProxyType({}),
 ) -> Lanes:
     """One lane a block, in the order in which they lie.

@@ -2,8 +2,8 @@
 
 Workers count in memory-mapped files of unsigned 64-bit slots, one file a worker; nobody but that worker writes it,
 and control adds the files up at a scrape.  The files outlive the processes, so a counter never runs backwards when
-a worker dies.  A *block* is a run of slots for one thing; `router.core.wire` carries each route's and endpoint's
-block offset to the workers, and the control side remembers which name owns which block for ever.
+a worker dies.  A *block* is a run of slots for one thing; `router.blocks` gives them out, `router.core.wire` carries
+the offsets of each route's and endpoint's to the workers, and control remembers for ever which name owns which.
 """
 
 from __future__ import annotations

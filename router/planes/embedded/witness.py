@@ -30,7 +30,7 @@ _FALLBACK: Final = int(Reason.FALLBACK)
 _IN_FLIGHT: Final = int(BusyBlock.IN_FLIGHT)
 _USUAL: Final = int(BusyBlock.USUAL)
 _DURATIONS: Final = int(BusyBlock.DURATIONS)
-_BUCKETS: Final = int(BusyBlock.BUCKETS)
+_QUICK_BUCKETS: Final = int(BusyBlock.BUCKETS)
 _BUSY_SIDE: Final = int(BusyBlock.SIDE)
 _SIDE_REQUESTS: Final = int(RouteBlock.SIDE_REQUESTS)
 _SLOW_DURATIONS: Final = int(RouteBlock.DURATIONS)
@@ -107,7 +107,7 @@ def ended(exchange: Exchange, *, broken: bool) -> None:
     while bucket < _LAST and micros > _BOUNDS[bucket]:  # most are in one of the first
         bucket += 1
     slots[busy + _DURATIONS] += micros
-    if bucket < _BUCKETS:
+    if bucket < _QUICK_BUCKETS:
         slots[busy + _DURATIONS + 1 + bucket] += 1
     else:
         slots[exchange.entry.block + _SLOW_DURATIONS + 1 + bucket + on_new * _SIDE] += 1
