@@ -1,4 +1,4 @@
-"""What all tests share: patience with properties, and the honest handling of programs that a machine may lack.
+"""What all tests share: patience with properties, no long pauses, and honesty about programs that a machine may lack.
 
 A test that runs another program says so with `@pytest.mark.needs_tool("nginx")`, or asks the fixture `needs_tool`
 for its path.  Where the program is missing the test is skipped and the run ends with a list of what was missing;
@@ -7,6 +7,7 @@ with CI=true it fails instead, so that nothing goes untested unnoticed.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -34,6 +35,17 @@ def find_tool(name: str) -> str:
 @pytest.fixture(scope="session")
 def needs_tool() -> Callable[[str], str]:
     return find_tool
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_long_pauses() -> None:
+    """What is left of the files before, and the tests themselves, is not searched for garbage again and again.
+
+    There are a million such objects, and a full search held up the process for a second: journeys, whose users live in
+    it, took that for the router's slowness.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

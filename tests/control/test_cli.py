@@ -607,10 +607,10 @@ async def test_a_rollback_waits_for_a_silent_control_where_the_workers_are_not_a
 
 def test_without_a_router_the_command_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     """The address, and how to name another one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    said = call(capsys, "status", "--admin", f"http://127.0.0.1:{port}")
+    with socket.socket() as mute:  # holds the port, and refuses whoever comes
+        mute.bind(("127.0.0.1", 0))
+        port = mute.getsockname()[1]
+        said = call(capsys, "status", "--admin", f"http://127.0.0.1:{port}")
     assert said.code == 1
     assert f"nobody listens at http://127.0.0.1:{port}" in said.err
     assert "strangler run" in said.err

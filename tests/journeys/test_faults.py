@@ -26,7 +26,7 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-from tests.journeys.rig import Router
+from tests.journeys.rig import Router, free_port
 from tests.journeys.stamped import upstreams
 from tests.journeys.traffic import Users, until
 
@@ -60,13 +60,12 @@ class Service:
     side: str
     answer: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None
     begun: Counter[str] = field(default_factory=Counter)
-    port: int = 0
+    port: int = field(default_factory=free_port)
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     def die(self) -> None:
         """As a killed process does: the port refuses, every connection is reset, whatever was under way."""

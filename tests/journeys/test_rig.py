@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 
 import pytest
 
-from tests.journeys.rig import RigFailure, Router, admin_says_ready, free_port
+from tests.journeys.rig import PORTS, RigFailure, Router, admin_says_ready, free_port
 
 ROUTES = """
 version: 1
@@ -25,6 +26,16 @@ def status(port: int) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_a_free_port_is_given_to_nobody_else() -> None:
+    """Not twice to this process, none that is held, and none that Linux would take for a connection."""
+    with socket.socket() as held:
+        first = free_port()
+        held.bind(("127.0.0.1", first + 1))
+        others = [free_port() for _ in range(100)]
+    assert 100 == len({*others} - {first, first + 1})
+    assert {first, *others} <= {*PORTS}
 
 
 def test_a_worker_alone_answers_as_soon_as_it_is_entered() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
-from tests.journeys.rig import ROOT, Router
+from tests.journeys.rig import ROOT, Router, free_port
 from tests.journeys.serving import served
 from tests.journeys.traffic import until
 
@@ -46,7 +46,7 @@ class Side:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.port = 0
+        self.port = free_port()
         self.copies = 0
         """Copies that have arrived."""
         self.differing = 0
@@ -79,8 +79,8 @@ def serving(side: Side) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(body)
 
-    with served(Handler, port=side.port) as (port,):
-        side.port, side.gone = port, False
+    with served(Handler, port=side.port):
+        side.gone = False
         try:
             yield
         finally:
