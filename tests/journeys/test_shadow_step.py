@@ -210,12 +210,12 @@ class Shop:
 
 
 @contextmanager
-def shop(new: Side) -> Iterator[Shop]:
-    """The new service runs already unless it has a port, on which nobody listens then."""
+def shop(new: Side, *, runs: bool = True) -> Iterator[Shop]:
+    """`runs`: the new service is started here as well; otherwise that is the test's affair."""
     legacy = Side("legacy")
     with ExitStack() as stack:
         stack.enter_context(serving(legacy))
-        if not new.port:
+        if runs:
             stack.enter_context(serving(new))
         router = stack.enter_context(Router(ROUTES.format(old=legacy.port, new=new.port), workers=1))
         yield stack.enter_context(Shop(router, new))
@@ -275,7 +275,7 @@ def test_a_new_side_that_hangs_and_then_is_down_holds_up_the_rollout_and_no_user
     new, listening = Side("new"), ExitStack()
     listening.enter_context(serving(new))
     new.well.clear()
-    with listening, shop(new) as here:
+    with listening, shop(new, runs=False) as here:
         here.start()
         until(lambda: here.steps() == ["shadow"])
         here.stays_with_legacy()
