@@ -24,13 +24,6 @@ class BenchError(Exception):
     """The measurement cannot go on; the message is for the person who started it."""
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
     """The pid of the program, which is ended, with all its descendants, when the block is left."""

@@ -28,7 +28,8 @@ import dns.message
 
 from bench.admin import Admin, until
 from bench.peers.base import Peer
-from bench.processes import BenchError, free_port, running, wait_for_port
+from bench.ports import free_port
+from bench.processes import BenchError, running, wait_for_port
 from bench.report import Section
 
 _CLIENTS: Final = 40

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.compare import document
-from bench.processes import free_port, running, wait_for_port
+from bench.ports import free_port
+from bench.processes import running, wait_for_port
 
 THINKING: Final = {"legacy": 0.010, "new": 0.015}
 """Seconds that a side takes; not the same, since both run on this machine and would wake up over each other."""

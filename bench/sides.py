@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bench.peers.base import Upstreams
 from bench.peers.nginx import Nginx, main, temporary_paths
-from bench.processes import free_port, running, wait_for_port
+from bench.ports import free_port
+from bench.processes import running, wait_for_port
 from bench.scenarios import BLOB
 from bench.upstream import SMALL_BODY
 

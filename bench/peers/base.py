@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from bench.processes import free_port, running, wait_for_port
+from bench.ports import free_port
+from bench.processes import running, wait_for_port
 from bench.templates import Template
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+(?:[-+~][\w.+~-]+)?")

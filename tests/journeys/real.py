@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.journeys.rig import free_port
+from bench.ports import free_port
 
 START_SECONDS = 30.0
 

@@ -9,13 +9,10 @@ written a traceback.  The rig knows the command line, the readiness signals and 
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import itertools
 import os
 import select
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -26,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
@@ -33,32 +32,6 @@ STOP_SECONDS = 15.0
 
 class RigFailure(AssertionError):
     """The router did not start, died, would not end, or wrote a traceback."""
-
-
-PORTS = range(16_000, 32_000)
-"""Below those that Linux takes for connections (32,768 and up by default): one of those may be gone the next moment."""
-_OWN = 1_000
-"""So many are for one of the processes in which tests run at once."""
-
-
-def _own_ports() -> Iterator[int]:
-    """The part of this process, over and over, from anywhere in it: somebody else's tests may run beside ours."""
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first, somewhere = number * _OWN % len(PORTS), int.from_bytes(os.urandom(4)) % _OWN
-    own = PORTS[first : first + _OWN]
-    return itertools.cycle([*own[somewhere:], *own[:somewhere]])
-
-
-_ports = _own_ports()
-
-
-def free_port() -> int:
-    """A port on loopback that nobody holds, and nobody is going to but whoever asked for it."""
-    for port in itertools.islice(_ports, _OWN):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RigFailure("every port is in use")
 
 
 class Router:

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from tests.journeys.rig import ROOT, free_port
+from bench.ports import free_port
+from tests.journeys.rig import ROOT
 from tests.journeys.traffic import until
 
 

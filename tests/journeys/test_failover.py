@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.rig import ROOT, Router, free_port
+from bench.ports import free_port
+from tests.journeys.rig import ROOT, Router
 from tests.journeys.stamped import Starts, answers
 from tests.journeys.traffic import Users, until
 

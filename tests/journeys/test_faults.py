@@ -26,7 +26,8 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-from tests.journeys.rig import Router, free_port
+from bench.ports import free_port
+from tests.journeys.rig import Router
 from tests.journeys.stamped import upstreams
 from tests.journeys.traffic import Users, until
 

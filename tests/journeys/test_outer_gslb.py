@@ -15,7 +15,8 @@ import dns.message
 import dns.query
 import pytest
 
-from tests.journeys.rig import ROOT, Router, free_port
+from bench.ports import free_port
+from tests.journeys.rig import ROOT, Router
 
 SECONDS = 60.0
 ROUTES = """\

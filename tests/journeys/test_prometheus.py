@@ -21,7 +21,8 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from tests.journeys.rig import ROOT, Router, free_port
+from bench.ports import free_port
+from tests.journeys.rig import ROOT, Router
 from tests.journeys.serving import served
 
 PATIENCE = 60.0

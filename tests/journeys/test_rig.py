@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 
 import pytest
 
-from tests.journeys.rig import PORTS, RigFailure, Router, admin_says_ready, free_port
+from bench.ports import free_port
+from tests.journeys.rig import RigFailure, Router, admin_says_ready
 
 ROUTES = """
 version: 1
@@ -26,16 +26,6 @@ def status(port: int) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def test_a_free_port_is_given_to_nobody_else() -> None:
-    """Not twice to this process, none that is held, and none that Linux would take for a connection."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", port := free_port()))
-        round_and_on = [free_port() for _ in range(1_100)]
-    assert port not in round_and_on
-    assert 500 == len({*round_and_on[:500]})
-    assert {port, *round_and_on} <= {*PORTS}
 
 
 def test_a_worker_alone_answers_as_soon_as_it_is_entered() -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
-from tests.journeys.rig import ROOT, Router, free_port
+from bench.ports import free_port
+from tests.journeys.rig import ROOT, Router
 from tests.journeys.serving import served
 from tests.journeys.traffic import until
 
